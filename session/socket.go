@@ -1,0 +1,57 @@
+package session
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/fastport/fastport/protocol"
+)
+
+// Lane is a priority in a connection's outbox: control before acks before messages before files.
+type Lane uint8
+
+const (
+	LaneControl Lane = iota // responses, errors, pongs
+	LaneAck                 // ack_received, publish_response
+	LaneMessage
+	LaneFile
+	Lanes = 4
+)
+
+// Socket is a connection as the engine sees it. No method blocks; all are safe for concurrent use, may be called
+// under the engine's locks, and so never call back into the engine before they return.
+type Socket interface {
+	// Send queues p. False: the socket is closed or closing, or its outbox is over its bound, and p was not queued.
+	// A queue that stays full for protocol.SlowConsumerAfter is the socket's own reason to close with 4008.
+	Send(l Lane, p *Packet) bool
+	// SendChunk queues p on LaneFile and calls sent, once and from any goroutine, when the kernel has taken it whole or
+	// the socket is closed.
+	SendChunk(p *Packet, sent func()) bool
+	// Ping asks for a sign of life as soon as possible; Peer.Alive tells when it came.
+	Ping()
+	// Resume goes on with reading after a Peer's method returned wait.
+	Resume()
+	// Close sends what control frames are queued, then a close frame, and closes. The first call's code counts.
+	Close(code protocol.CloseCode, reason string)
+}
+
+// Peer is a connection as the gateway sees it: the engine's end of a Socket. One goroutine at a time calls Text, Binary
+// and Closed; buffers are valid during the call only. A method that returns wait has gone on in the background: the
+// gateway hands in nothing more until Socket.Resume is called (which may be before the method returns).
+type Peer interface {
+	// Text takes one text frame of valid UTF-8.
+	Text(frame []byte) (wait bool)
+	// Binary takes one binary frame.
+	Binary(frame []byte) (wait bool)
+	// Alive tells that a pong came to a ping that was sent at the given time.
+	Alive(pinged time.Time)
+	// Ready reports whether the connection has logged in. Any goroutine may ask.
+	Ready() bool
+	// Closed tells that the socket is gone; nothing is sent on it any more. Once.
+	Closed()
+}
+
+// Engine opens a Peer for an accepted connection from a client's address.
+type Engine interface {
+	Open(s Socket, from netip.Addr) Peer
+}
