@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// parseFlags parses flags anywhere among the arguments (after "--", all is an argument) and returns the arguments.
+// An unknown flag is an error that names the nearest one there is.
+func parseFlags(fs *flag.FlagSet, args []string) ([]string, error) {
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	var rest []string
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, teach(fs, err)
+		}
+		left := fs.Args()
+		if len(left) == 0 {
+			return rest, nil
+		}
+		if at := len(args) - len(left); at > 0 && args[at-1] == "--" {
+			return append(rest, left...), nil
+		}
+		rest, args = append(rest, left[0]), left[1:]
+	}
+}
+
+// usageError is a fault of the command line: exit code 2.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+func teach(fs *flag.FlagSet, err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
+	if !ok {
+		return usagef("%s. `fastport %s --help` shows how", strings.Replace(err.Error(), "flag -", "flag --", 1), fs.Name())
+	}
+	name = strings.TrimLeft(name, "-")
+	for _, s := range new(Config).settings() {
+		if s.Secret() && strings.EqualFold(strings.ReplaceAll(name, "-", "_"), s.Name) {
+			return usagef("there is no --%s: other users of this machine can read command lines. Set %s in the environment or in .env", name, s.Name)
+		}
+	}
+	var names []string
+	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	hint := ""
+	if near := nearest(name, names); near != "" {
+		hint = ": is it --" + near + "?"
+	}
+	return usagef("there is no flag --%s%s `fastport %s --help` lists them", name, or(hint, "."), fs.Name())
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// nearest is the name that is fewest edits from the one given, "" where none is near.
+func nearest(name string, names []string) string {
+	best, least := "", min(len(name)/2+1, 3)
+	for _, n := range names {
+		if d := edits(name, n); d < least {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// edits is the Levenshtein distance.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// settingFlags declares a flag for every setting that is no secret; what is given lands in the map returned.
+func settingFlags(fs *flag.FlagSet, table []setting) map[string]string {
+	given := make(map[string]string)
+	for _, s := range table {
+		if s.Flag() == "" {
+			continue
+		}
+		keep := func(text string) error { given[s.Name] = text; return nil }
+		if _, yes := s.Value.(boolValue); yes {
+			fs.BoolFunc(s.Flag(), s.Help, keep)
+		} else {
+			fs.Func(s.Flag(), s.Help, keep)
+		}
+	}
+	return given
+}
