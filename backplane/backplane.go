@@ -94,7 +94,7 @@ type Receiver interface {
 type Routes interface {
 	// Announce sends c to every node joined to its channel, this one included. done is called once, from any
 	// goroutine, perhaps before Announce returns: nil when c has its place in the channel's order.
-	// Announces of one channel by one node keep their order.
+	// Announces of one channel by one node keep their order. c is the backplane's from here on: it sets Issued.
 	Announce(c *Copy, done func(error))
 	// Settle sends a note the same way. It never overtakes the copy that it is about.
 	Settle(n *Note, done func(error))
@@ -105,12 +105,13 @@ type Routes interface {
 	// Leave ends that; a late copy may still arrive.
 	Leave(ch Channel)
 	// Fence calls at once in the channel's order, like a Receiver's method: what was announced before the call has
-	// been received before, or never will be. The channel must be joined.
+	// been received before, or never will be. The channel must be joined; at gets ErrUnavailable where it is not.
 	Fence(ch Channel, at func(error))
 }
 
 // Control carries commands to every other node.
 type Control interface {
+	// Tell sends c, marked as from this node, to the Receivers of all others.
 	Tell(ctx context.Context, c Command) error
 }
 
@@ -121,13 +122,17 @@ type Node struct {
 	Figures []byte // JSON, for operators
 }
 
-// Presence says which users are connected anywhere. It rests on one lease a node, so its cost follows changes.
+// Lease is how long a node lives on without a Heartbeat.
+const Lease = 10 * time.Second
+
+// Presence says which users are connected anywhere. It rests on one lease a node, so its cost follows changes: before
+// a node's first Heartbeat, and after its lease has ended, its users are not online.
 type Presence interface {
 	// SetPresence records how many connections this node holds for a user; 0 removes.
 	SetPresence(ctx context.Context, session, user string, connections int) error
 	// Online reports, for each user, whether a living node holds a connection.
 	Online(ctx context.Context, session string, users []string) ([]bool, error)
-	// Heartbeat renews this node's lease (10 s) and publishes its figures.
+	// Heartbeat renews this node's Lease and publishes its figures.
 	Heartbeat(ctx context.Context, n Node) error
 	// Nodes lists the living nodes, this one included once it has sent a heartbeat.
 	Nodes(ctx context.Context) ([]Node, error)
@@ -136,7 +141,7 @@ type Presence interface {
 // Counters counts across nodes, for rate limits and lock-outs.
 type Counters interface {
 	// Add adds n to key in its current window, which begins with the first Add and lasts window; it returns the
-	// total and what is left of the window. n 0 reads.
+	// total and what is left of the window. n 0 reads, and begins no window: 0 and 0 where there is none.
 	Add(ctx context.Context, key string, n int64, window time.Duration) (total int64, left time.Duration, err error)
 	// Reset forgets a key.
 	Reset(ctx context.Context, key string) error
