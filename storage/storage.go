@@ -180,15 +180,17 @@ type Settlement struct {
 // Subscriptions holds the durable subscriptions.
 type Subscriptions interface {
 	// Subscribe makes the subscription, positioned at the topic's head, or returns the one there is with its
-	// position. attach bumps Attach. It locks the topic like Append: a message is either before it or owed.
-	// ErrNoSession; ErrQuota where the session has too many.
+	// position. attach bumps Attach, which is 1 or more from the start. It locks the topic like Append: a message is
+	// either before it or owed. ErrNoSession; ErrQuota where the session has too many subscriptions or topics.
 	Subscribe(ctx context.Context, sub Subscriber, t Topic, attach bool) (Subscription, error)
 	// Unsubscribe deletes the subscription; none is no error.
 	Unsubscribe(ctx context.Context, sub Subscriber, t Topic) error
-	// Attach returns all subscriptions of a subscriber; bump raises Attach of each, and all count as seen now.
+	// Attach returns all subscriptions of a subscriber in the order of their topics' bytes; bump raises Attach of each,
+	// and all count as seen now.
 	Attach(ctx context.Context, session string, sub Subscriber, bump bool) ([]Subscription, error)
-	// Settle merges (union) in one batch and returns each subscription as merged, in the order given. One that is
-	// gone comes back with Attach 0.
+	// Settle merges (union) in one batch and returns each subscription as merged, in the order given. What lies beyond
+	// the topic's head is left out: it speaks of another history and must not settle what is still to come. A
+	// subscription that is gone comes back with Attach 0.
 	Settle(ctx context.Context, batch []Settlement) ([]Subscription, error)
 	// Seen renews the subscriptions of subscribers that are attached, so that they do not expire.
 	Seen(ctx context.Context, session string, subs []Subscriber) error
@@ -235,4 +237,8 @@ type Options struct {
 	DedupeWindow       time.Duration // 0: protocol.DedupeWindow
 	StoredBytes        int64         // message data of one session; 0: no quota
 	DurableSubscribers int           // subscriptions of one session; 0: no quota
+	Topics             int           // topics of one session that ever had a durable subscriber; 0: no quota
 }
+
+// LoginKept is how long a login is kept, used or not, before Sweep removes it. Login's max is never longer.
+const LoginKept = 24 * time.Hour
