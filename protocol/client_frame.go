@@ -39,7 +39,8 @@ const (
 )
 
 // ClientFrame is any text frame that a client sends; Type says which fields count. Parse fills it without
-// allocation where the JSON has no escapes: byte fields may alias the input, and are valid until it is reused.
+// allocation where the JSON has no escapes: byte fields may alias the input, and are valid until it or the frame is
+// reused. A byte field is nil where it was absent, and not nil where it was "".
 type ClientFrame struct {
 	Type Type
 
@@ -63,7 +64,7 @@ type ClientFrame struct {
 	FileID      []byte
 	FileName    []byte
 	Meta        []byte
-	FileSize    int64
+	FileSize    int64 // after Parse -1 where absent, as the two below
 	TotalChunks int64
 	Next        int64
 

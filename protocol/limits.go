@@ -15,6 +15,10 @@ const (
 	MaxOpenFiles   = 16      // a session
 	MaxDevices     = 20      // a user
 	MaxDepth       = 32      // of JSON
+	MaxKeys        = 256     // in one JSON object
+	MaxAckIDs      = 1024    // messageIds in one ack
+	MaxFileName    = 1024    // bytes
+	MaxSealed      = 8 << 10 // characters of meta, and of encryptedData
 	MaxBadFrames   = 10      // in a row
 	MaxNameBytes   = 128     // sessionName, userId, clientId, deviceId
 	MaxTopicBytes  = 255
@@ -41,6 +45,9 @@ const (
 	DefaultMessageExpiry      = time.Hour
 	DefaultSubscriptionExpiry = 7 * 24 * time.Hour
 )
+
+// maxFileSize is the largest whole number that every client's language holds exactly.
+const maxFileSize = 1<<53 - 1
 
 // Versions of the protocol. Version 1 is that of the seed clients and stays for good.
 const (

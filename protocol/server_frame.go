@@ -1,7 +1,7 @@
 package protocol
 
-// ServerFrame is any text frame that a server sends; Type says which fields count. The same aliasing rules as for
-// [ClientFrame] hold after Parse. The hot ones (message, ack_received) have Append functions of their own.
+// ServerFrame is any text frame that a server sends; Type says which fields count. The same rules of
+// aliasing and absence as for [ClientFrame] hold. The hot ones (message, ack_received) have Append functions of their own.
 type ServerFrame struct {
 	Type    Type
 	Success bool
@@ -9,7 +9,7 @@ type ServerFrame struct {
 	Text    string // the "error" field
 
 	SessionName []byte
-	Protocol    int
+	Protocol    int // 0: absent
 	ClientID    []byte
 	UserID      []byte
 	DeviceID    []byte
@@ -54,7 +54,7 @@ type SessionLimits struct {
 	MaxInFlight       int   // messages
 	ChunkSize         int   // bytes of plaintext
 	RetryInterval     int64 // ms
-	MessageExpiryTime int64 // ms
+	MessageExpiryTime int64 // ms, the server's cap where the session has none
 }
 
 // Device is a registered push device, without its token.
