@@ -161,6 +161,24 @@ func TestClientFrame_ParseForgetsTheFrameBefore(t *testing.T) {
 	}
 }
 
+func TestClientFrame_ParseTakesEscapesAnywhere(t *testing.T) {
+	var f ClientFrame
+	err := f.Parse([]byte(`{"\u0074ype":"\u0070ublish","top\u0069c":"caf\u00e9\/\ud83d\ude00","\u0064ata":"a\tb","x\ny":"\u0000","x\nz":1,"messageId":"\"m\""}`))
+	if err != nil || f.Type != TypePublish || string(f.Topic) != "café/😀" || string(f.Data) != "a\tb" || string(f.MessageID) != `"m"` {
+		t.Fatalf("read as %s %q %q %q: %v", f.Type, f.Topic, f.Data, f.MessageID, err)
+	}
+}
+
+func TestClientFrame_ParseKeepsNoGiantsMemory(t *testing.T) {
+	var f ClientFrame
+	if err := f.Parse([]byte(`{"type":"publish","data":"\n` + strings.Repeat("x", 1<<20) + `"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Parse([]byte(`{"type":"ping"}`)); err != nil || cap(f.scratch) > maxScratch {
+		t.Fatalf("kept %d bytes (%v)", cap(f.scratch), err)
+	}
+}
+
 func TestClientFrame_ParseAsTakesTheTypeFromOutside(t *testing.T) {
 	var f ClientFrame
 	if err := f.ParseAs(TypePublish, []byte(`{"topic":"t","data":"d"}`)); err != nil || f.Type != TypePublish {

@@ -20,6 +20,8 @@ var jsonCases = []struct {
 	{strings.Repeat(`{"a":`, MaxDepth) + "1" + strings.Repeat("}", MaxDepth), ""},
 	{`[{"a":1},{"a":1},{"A":{"a":1}}]`, ""},
 	{`{"":1," ":2}`, ""},
+	{`{"x":{"a":1,"b":2},"a":1,"y":{"b":1}}`, ""},
+	{"[" + strings.Repeat("[],{},", 2*MaxDepth) + "1]", ""},
 
 	{``, "no value"}, {`   `, "no value"}, {"\ufeff{}", "no value"}, {"{}\x00", "more after"},
 	{`{"a":1}{"b":2}`, "more after"}, {`1 2`, "more after"},
