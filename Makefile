@@ -1,0 +1,38 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+GO ?= go
+GOBIN_OK := $(shell command -v $(GO) >/dev/null 2>&1 && echo yes)
+ifneq ($(GOBIN_OK),yes)
+$(error Go 1.26 or newer is needed and '$(GO)' was not found: install it from https://go.dev/dl/ and put it on PATH)
+endif
+FUZZTIME ?= 60s
+TEST ?= ./...
+
+.PHONY: help run build test deps check fuzz bench docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: build ## build, and serve on SQLite at port 3000
+	./bin/fastport serve
+
+build: ## build bin/fastport
+	$(GO) build -trimpath -o bin/fastport ./cmd/fastport
+
+deps: ## install what the tests need beyond Go
+	@scripts/test-deps.sh
+
+test: deps ## run every test with the race detector, on real Postgres and sockets
+	$(GO) test -race -timeout 15m $(TEST)
+
+check: ## gofmt, vet, staticcheck, govulncheck, go mod verify
+	@scripts/check.sh
+
+fuzz: ## fuzz every decoder for FUZZTIME
+	@scripts/fuzz.sh $(FUZZTIME)
+
+docs: ## make the generated documents again
+	$(GO) generate ./...
+
+clean: ## remove what was built
+	rm -rf bin
