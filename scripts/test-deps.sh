@@ -33,8 +33,17 @@ need() {
 	"$@" || missing="$missing $package"
 }
 
+# The seed client's one npm package, at the version that its lock file says.
+node_modules() {
+	client=$(dirname "$0")/../testdata/seedclient
+	if [ ! -e "$client/node_modules/.package-lock.json" ] || [ "$client/package-lock.json" -nt "$client/node_modules/.package-lock.json" ]; then
+		echo "test-deps: npm ci in testdata/seedclient" >&2
+		npm ci --silent --no-audit --no-fund --prefix "$client"
+	fi
+}
+
 needs
-[ -n "$missing" ] || exit 0
+[ -n "$missing" ] || { node_modules; exit 0; }
 
 give_up() {
 	echo "test-deps: the tests need$missing: $1" >&2
@@ -91,3 +100,4 @@ installed=$missing
 missing=
 needs
 [ -z "$missing" ] || give_up "installing$installed did not bring them"
+node_modules
