@@ -1,0 +1,346 @@
+package session
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/storage"
+)
+
+// transfer is one file on its way from its sender to the connections that had its topic when it began.
+//
+// It holds a window of chunks, from the first that some receiver has not written (base) to the newest that came
+// (high), at most protocol.FileWindow of them: that is all its memory, whatever the file's size. Each receiver is fed
+// from the window as its socket takes it, and again after it came back. So its sender has to go back only where a
+// receiver has lost what it had acked before: it is told by a file_progress whose acked is less than the one before.
+type transfer struct {
+	ts      *transfers
+	session string
+	id      fileID
+	text    []byte // the fileId as it was sent
+	topic   string
+	total   int64 // chunks
+	print   [32]byte
+	init    *Packet
+
+	mu         sync.Mutex // guards the following; taken before transfers.mu
+	over       bool
+	sender     *filePeer // nil: away
+	subscriber storage.Subscriber
+	away       time.Time // since when
+	base       int64
+	window     []*Packet
+	held       *Packet // the chunk after a full window, while its sender is not read
+	end        *Packet // end_file, until the sender goes back
+	told       int64   // the acked that the sender last heard
+	unheard    bool    // its outbox was full: told again by the sweep
+	receivers  []*fileReceiver
+}
+
+func newTransfer(ts *transfers, p *filePeer, id fileID, f *protocol.ClientFrame) *transfer {
+	return &transfer{
+		ts: ts, session: p.session, id: id, text: slices.Clone(f.FileID), topic: string(f.Topic), total: f.TotalChunks,
+		print: fingerprint(p, f), init: relayed(f), sender: p, subscriber: p.subscriber,
+	}
+}
+
+// fingerprint tells one file from another under the same id, and one durable sender from another.
+func fingerprint(p *filePeer, f *protocol.ClientFrame) [32]byte {
+	var b []byte
+	for _, part := range [][]byte{[]byte(p.subscriber), f.Topic, f.FileName, f.Meta} {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(part))), part...)
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(f.FileSize))
+	return sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(f.TotalChunks)))
+}
+
+// start names the receivers. It runs under the lock.
+func (t *transfer) start(topic []*filePeer) {
+	now := time.Now()
+	for _, p := range topic {
+		if p != t.sender {
+			t.receivers = append(t.receivers, &fileReceiver{t: t, peer: p, subscriber: p.subscriber, version: p.version, moved: now})
+		}
+	}
+	if len(t.receivers) == 0 {
+		t.over = true
+		t.ts.remove(t, nil)
+		t.ts.refuse(t.sender, t.id, t.text, protocol.NoReceivers, "nobody is subscribed to the topic now")
+		return
+	}
+	t.progress(true)
+	t.advance()
+}
+
+// takeBack gives the file to its sender's new connection. Not back: it is another's, or another file.
+func (t *transfer) takeBack(p *filePeer, print [32]byte) (back, over bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over || print != t.print || t.receiver(p) != nil {
+		return false, t.over
+	}
+	if t.sender != p {
+		// Of ephemeral connections nobody can say that two are one device: it must at least be missing.
+		if t.sender != nil && p.subscriber == "" {
+			return false, false
+		}
+		t.release()
+		t.sender = p
+	}
+	t.told = t.base
+	t.unheard = !sendProgress(p, t.text, len(t.receivers), t.base, false)
+	return true, false
+}
+
+// chunk takes the next chunk. wait: the window is full, so the sender is not read until it has moved.
+func (t *transfer) chunk(p *filePeer, index int64, frame []byte) (wait bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over || p != t.sender {
+		return false
+	}
+	high := t.high()
+	if index > high && p.version < protocol.Version2 && t.end == nil {
+		t.failLocked(protocol.BadRequest, "a chunk is missing: chunks take the order of their index")
+		return false
+	}
+	// Less than high: sent again by a sender that came back. More: on its way before the sender knew that it must go back.
+	if index != high || index >= t.total || t.end != nil || t.held != nil {
+		return t.held != nil
+	}
+	packet := NewPacket(true, len(frame), func(dst []byte) []byte { return append(dst, frame...) })
+	if len(t.window) == protocol.FileWindow {
+		t.held = packet
+		return true
+	}
+	t.window = append(t.window, packet)
+	t.feed()
+	return false
+}
+
+// finish takes end_file. It goes to each receiver behind its last chunk.
+func (t *transfer) finish(p *filePeer, f *protocol.ClientFrame) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over || p != t.sender || t.end != nil {
+		return
+	}
+	if p.version >= protocol.Version2 && t.high() < t.total {
+		return // sent before it knew that it must go back
+	}
+	t.end = relayed(f)
+	t.advance()
+}
+
+// cancel ends it for all where its sender says so, else for one receiver.
+func (t *transfer) cancel(p *filePeer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return
+	}
+	if p == t.sender {
+		note := relayed(&protocol.ClientFrame{Type: protocol.TypeCancelFile, FileID: t.text, Topic: []byte(t.topic)})
+		for _, r := range t.receivers {
+			if r.peer != nil {
+				r.peer.socket.Send(LaneFile, note)
+			}
+		}
+		t.closeAll(protocol.NotFound, "the sender cancelled the file")
+		return
+	}
+	if r := t.receiver(p); r != nil {
+		t.leave(r, "", "")
+	}
+}
+
+// fail ends the file for its sender's fault.
+func (t *transfer) fail(p *filePeer, code protocol.Code, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over && p == t.sender {
+		t.failLocked(code, why)
+	}
+}
+
+func (t *transfer) failLocked(code protocol.Code, why string) {
+	t.ts.refuse(t.sender, t.id, t.text, code, why)
+	t.closeAll(code, why)
+}
+
+// closed tells that a connection is gone, the sender's or a receiver's or neither's.
+func (t *transfer) closed(p *filePeer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return
+	}
+	if p == t.sender {
+		t.sender, t.held, t.away = nil, nil, time.Now()
+		return
+	}
+	if r := t.receiver(p); r != nil {
+		if r.version < protocol.Version2 {
+			t.leave(r, "", "") // it knows no way back
+			return
+		}
+		r.part()
+	}
+}
+
+// sweep keeps the timeouts.
+func (t *transfer) sweep(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over && t.sender == nil && now.Sub(t.away) >= protocol.SenderAway {
+		t.closeAll(protocol.Unavailable, "the sender did not come back")
+	}
+	if !t.over && t.unheard {
+		t.progress(true)
+	}
+	for _, r := range slices.Clone(t.receivers) {
+		switch {
+		case t.over:
+			return
+		case r.peer == nil && now.Sub(r.moved) >= protocol.ReceiverStall:
+			t.leave(r, "", "")
+		case r.peer != nil && !r.owes():
+			r.moved = now
+		case r.peer != nil && now.Sub(r.moved) >= protocol.ReceiverStall:
+			t.leave(r, protocol.TooSlow, "nothing was taken for 30 s")
+		default:
+			r.feed() // a socket that was full tells nobody when it has room again
+		}
+	}
+}
+
+// abandon ends the file without a word: its session is gone.
+func (t *transfer) abandon() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over {
+		t.finishWith(nil)
+	}
+}
+
+// The rest runs under the lock.
+
+func (t *transfer) high() int64 { return t.base + int64(len(t.window)) }
+
+func (t *transfer) receiver(p *filePeer) *fileReceiver {
+	for _, r := range t.receivers {
+		if r.peer == p {
+			return r
+		}
+	}
+	return nil
+}
+
+// advance moves the window up to what every receiver has written, lets the sender and the receivers go on, and ends
+// the file when all have it.
+func (t *transfer) advance() {
+	least := t.total
+	for _, r := range t.receivers {
+		least = min(least, r.acked)
+	}
+	switch {
+	case least > t.high(): // all came back with more than the sender had sent this time
+		t.release()
+		t.base, t.window = least, nil
+	case least > t.base:
+		t.window = slices.Delete(t.window, 0, int(least-t.base))
+		t.base = least
+	}
+	if t.held != nil && len(t.window) < protocol.FileWindow {
+		t.window = append(t.window, t.held)
+		t.release()
+	}
+	t.feed()
+	for _, r := range t.receivers {
+		if !r.ended || r.acked < t.high() {
+			t.progress(false)
+			return
+		}
+	}
+	if t.sender != nil && t.sender.version >= protocol.Version2 {
+		sendProgress(t.sender, t.text, len(t.receivers), t.total, true)
+	}
+	t.finishWith(&spentFile{print: t.print, done: true, receivers: len(t.receivers), total: t.total, end: t.end})
+}
+
+func (t *transfer) feed() {
+	for _, r := range t.receivers {
+		r.feed()
+	}
+}
+
+// release lets the sender be read again. What was held is in the window, or will be sent again.
+func (t *transfer) release() {
+	if t.held != nil {
+		t.held = nil
+		t.sender.socket.Resume()
+	}
+}
+
+// goBack makes next the chunk that is expected, for a receiver that has lost what it had acked.
+func (t *transfer) goBack(next int64) {
+	if t.told != t.base {
+		t.progress(true) // so that the one after it is seen to go down
+	}
+	t.release()
+	t.base, t.window, t.end = next, nil, nil
+	t.progress(true)
+}
+
+// progress tells a version 2 sender how far all have come: each time there is nothing else it could wait for, else
+// often enough that its window does not run dry.
+func (t *transfer) progress(now bool) {
+	if t.sender == nil || t.sender.version < protocol.Version2 {
+		return
+	}
+	if moved := t.base - t.told; now || moved >= protocol.FileAckEvery/2 || moved > 0 && t.base == t.high() {
+		t.told = t.base
+		t.unheard = !sendProgress(t.sender, t.text, len(t.receivers), t.base, false)
+	}
+}
+
+// leave takes a receiver out, telling it why where there is a code. The last one takes the file along.
+func (t *transfer) leave(r *fileReceiver, code protocol.Code, why string) {
+	t.receivers = slices.DeleteFunc(t.receivers, func(other *fileReceiver) bool { return other == r })
+	if code != "" && r.peer != nil {
+		sendFileError(r.peer, t.text, code, why)
+	}
+	r.part()
+	if len(t.receivers) == 0 {
+		if t.sender != nil {
+			t.ts.refuse(t.sender, t.id, t.text, protocol.NoReceivers, "the last receiver has left")
+		}
+		t.finishWith(&spentFile{print: t.print})
+		return
+	}
+	t.progress(true)
+	t.advance()
+}
+
+// closeAll ends it for every receiver.
+func (t *transfer) closeAll(code protocol.Code, why string) {
+	for _, r := range t.receivers {
+		if r.peer != nil {
+			sendFileError(r.peer, t.text, code, why)
+		}
+	}
+	t.finishWith(&spentFile{print: t.print})
+}
+
+func (t *transfer) finishWith(past *spentFile) {
+	t.release()
+	if t.sender != nil {
+		t.sender.refused.Store(&t.id)
+	}
+	t.over, t.window, t.receivers = true, nil, nil
+	t.ts.remove(t, past)
+}

@@ -1,0 +1,259 @@
+package session
+
+import (
+	"context"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/storage"
+)
+
+// Limits of transfers that no client is told.
+const (
+	maxChunk     = protocol.ChunkSize + 32 // suite 1 adds an IV and up to a block of padding
+	maxSpent     = 8192                    // files of the past that are remembered
+	transferTick = time.Second             // how late a timeout may be
+)
+
+// transfers are the files under way through this node. A file lives from its init_file until every receiver has it or
+// has left, its sender gave up, or its session went. No goroutine belongs to it: frames and the sockets' callbacks
+// move it on, and one sweep keeps all the timeouts.
+type transfers struct {
+	maxOpen int // of a session
+	// receivers are the connections that get what is published on a topic now, the sender's too.
+	receivers func(session, topic string) []*filePeer
+
+	mu    sync.RWMutex // guards the following; taken after a transfer's own
+	open  map[string]map[fileID]*transfer
+	spent spentFiles
+}
+
+// filePeer is a connection as transfers see it. One per connection: it is compared by address.
+type filePeer struct {
+	session    string             // storage.Session.ID
+	subscriber storage.Subscriber // "": ephemeral
+	version    int
+	socket     Socket
+
+	refused atomic.Pointer[fileID] // the last file it was told is none: what is still on its way is dropped quietly
+}
+
+// fileID is a fileId without its spelling: files of one id in two spellings would share a key.
+type fileID [16]byte
+
+func parseFileID(text []byte) (id fileID, ok bool) {
+	if !protocol.ValidFileID(text) {
+		return id, false
+	}
+	digits := make([]byte, 0, 32)
+	for _, part := range [][]byte{text[:8], text[9:13], text[14:18], text[19:23], text[24:]} {
+		digits = append(digits, part...)
+	}
+	_, err := hex.Decode(id[:], digits)
+	return id, err == nil
+}
+
+func newTransfers(maxOpen int, receivers func(session, topic string) []*filePeer) *transfers {
+	return &transfers{maxOpen: maxOpen, receivers: receivers, open: make(map[string]map[fileID]*transfer)}
+}
+
+// run keeps the timeouts until ctx ends.
+func (ts *transfers) run(ctx context.Context) {
+	tick := time.NewTicker(transferTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, t := range ts.all() {
+				t.sweep(now)
+			}
+		}
+	}
+}
+
+// text takes one of the five frames about files. An error is of the frame's form; all else is answered by file_error
+// or file_progress.
+func (ts *transfers) text(p *filePeer, f *protocol.ClientFrame) *protocol.Error {
+	id, ok := parseFileID(f.FileID)
+	if !ok {
+		return protocol.Errorf(protocol.BadRequest, "fileId: takes a UUID in its 36 characters")
+	}
+	if f.Type == protocol.TypeInitFile {
+		ts.begin(p, id, f)
+		return nil
+	}
+	t := ts.find(p.session, id)
+	if t == nil {
+		ts.late(p, id, f)
+		return nil
+	}
+	switch f.Type {
+	case protocol.TypeEndFile:
+		t.finish(p, f)
+	case protocol.TypeCancelFile:
+		t.cancel(p)
+	case protocol.TypeFileAck:
+		t.ack(p, f.Next)
+	case protocol.TypeFileResume:
+		t.resume(p, f.Next)
+	}
+	return nil
+}
+
+// chunk takes a binary frame. wait: the sender is ahead of its window, and its Socket's Resume will be called.
+func (ts *transfers) chunk(p *filePeer, frame []byte) (wait bool, refused *protocol.Error) {
+	c, err := protocol.ParseChunk(frame)
+	if err != nil {
+		return false, protocol.Errorf(protocol.BadRequest, "binary frame: takes 0x02, a fileId of 36 bytes, an index of 4 and the payload")
+	}
+	id, _ := parseFileID(c.FileID)
+	t := ts.find(p.session, id)
+	if t == nil {
+		ts.refuse(p, id, c.FileID, protocol.NotFound, "no such file is under way: send its init_file first")
+		return false, nil
+	}
+	if len(c.Payload) > maxChunk {
+		t.fail(p, protocol.TooLarge, "a chunk takes 64 KiB and 32 bytes at most")
+		return false, nil
+	}
+	return t.chunk(p, int64(c.Index), frame), nil
+}
+
+// closed tells that p's connection is gone. Before it, p must have left what receivers returns.
+func (ts *transfers) closed(p *filePeer) {
+	for _, t := range ts.of(p.session) {
+		t.closed(p)
+	}
+}
+
+// drop forgets a session and its files.
+func (ts *transfers) drop(session string) {
+	for _, t := range ts.of(session) {
+		t.abandon()
+	}
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.spent.drop(session)
+}
+
+// begin opens a file, or hands one that is under way back to its sender.
+func (ts *transfers) begin(p *filePeer, id fileID, f *protocol.ClientFrame) {
+	t := newTransfer(ts, p, id, f)
+	t.mu.Lock() // whoever finds it from now on waits until it has its receivers
+	defer t.mu.Unlock()
+	for {
+		old, past, full := ts.claim(t)
+		switch {
+		case old != nil:
+			back, over := old.takeBack(p, t.print)
+			if over {
+				continue // it ended just now: ask again
+			}
+			if !back {
+				ts.refuse(p, id, f.FileID, protocol.Conflict, "this fileId is another file's: take a new UUID")
+			}
+		case past != nil && past.print == t.print:
+			sendProgress(p, f.FileID, past.receivers, t.total, true)
+		case past != nil:
+			ts.refuse(p, id, f.FileID, protocol.Conflict, "this fileId was another file's: take a new UUID")
+		case full:
+			ts.refuse(p, id, f.FileID, protocol.QuotaExceeded, "the session has too many files under way: try again when one is done")
+		default:
+			t.start(ts.receivers(p.session, t.topic))
+		}
+		return
+	}
+}
+
+// claim gives t its id, or says why not: a file under way has it, one of the past had it (the same file may begin again
+// where it had failed), or the session has its full number.
+func (ts *transfers) claim(t *transfer) (old *transfer, past *spentFile, full bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	files := ts.open[t.session]
+	if old := files[t.id]; old != nil {
+		return old, nil, false
+	}
+	if past, known := ts.spent.find(t.session, t.id); known && (past.done || past.print != t.print) {
+		return nil, &past, false
+	}
+	if len(files) >= ts.maxOpen {
+		return nil, nil, true
+	}
+	if files == nil {
+		files = make(map[fileID]*transfer)
+		ts.open[t.session] = files
+	}
+	files[t.id] = t
+	return nil, nil, false
+}
+
+// late answers a frame about a file that is not under way.
+func (ts *transfers) late(p *filePeer, id fileID, f *protocol.ClientFrame) {
+	switch f.Type {
+	case protocol.TypeFileAck: // crossed with the end
+	case protocol.TypeFileResume:
+		ts.mu.RLock()
+		past, known := ts.spent.find(p.session, id)
+		ts.mu.RUnlock()
+		if known && past.done && f.Next >= past.total {
+			p.socket.Send(LaneFile, past.end) // all that it can have missed
+			return
+		}
+		sendFileError(p, f.FileID, protocol.NotFound, "the file is no longer under way: ask its sender for it again")
+	default:
+		ts.refuse(p, id, f.FileID, protocol.NotFound, "no such file is under way")
+	}
+}
+
+// refuse tells p once that a file is not to be: a sender that goes on is not answered chunk by chunk.
+func (ts *transfers) refuse(p *filePeer, id fileID, text []byte, code protocol.Code, why string) {
+	if last := p.refused.Swap(&id); last != nil && *last == id && code == protocol.NotFound {
+		return
+	}
+	sendFileError(p, text, code, why)
+}
+
+func (ts *transfers) find(session string, id fileID) *transfer {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	return ts.open[session][id]
+}
+
+// of lists the files of a session.
+func (ts *transfers) of(session string) []*transfer {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	return slices.Collect(maps.Values(ts.open[session]))
+}
+
+// all lists every file.
+func (ts *transfers) all() []*transfer {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	var list []*transfer
+	for _, files := range ts.open {
+		list = slices.AppendSeq(list, maps.Values(files))
+	}
+	return list
+}
+
+// remove ends a file's place here, and remembers its id where it was once used.
+func (ts *transfers) remove(t *transfer, past *spentFile) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	delete(ts.open[t.session], t.id)
+	if len(ts.open[t.session]) == 0 {
+		delete(ts.open, t.session)
+	}
+	if past != nil {
+		ts.spent.add(t.session, t.id, *past)
+	}
+}
