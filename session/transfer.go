@@ -18,7 +18,7 @@ import (
 // from the window as its socket takes it, and again after it came back. So its sender has to go back only where a
 // receiver has lost what it had acked before: it is told by a file_progress whose acked is less than the one before.
 type transfer struct {
-	ts      *transfers
+	ts      *openFiles
 	session string
 	id      fileID
 	text    []byte // the fileId as it was sent
@@ -27,7 +27,7 @@ type transfer struct {
 	print   [32]byte
 	init    *Packet
 
-	mu         sync.Mutex // guards the following; taken before transfers.mu
+	mu         sync.Mutex // guards the following; taken before openFiles.mu
 	over       bool
 	sender     *filePeer // nil: away
 	subscriber storage.Subscriber
@@ -41,7 +41,7 @@ type transfer struct {
 	receivers  []*fileReceiver
 }
 
-func newTransfer(ts *transfers, p *filePeer, id fileID, f *protocol.ClientFrame) *transfer {
+func newTransfer(ts *openFiles, p *filePeer, id fileID, f *protocol.ClientFrame) *transfer {
 	return &transfer{
 		ts: ts, session: p.session, id: id, text: slices.Clone(f.FileID), topic: string(f.Topic), total: f.TotalChunks,
 		print: fingerprint(p, f), init: relayed(f), sender: p, subscriber: p.subscriber,

@@ -97,7 +97,7 @@ func (s *memorySocket) take(n int) {
 // filesTest is a node's transfers and one topic.
 type filesTest struct {
 	*testing.T
-	files *transfers
+	files *openFiles
 	topic []*filePeer
 }
 
@@ -106,7 +106,7 @@ const testFile = "0b5e3d2c-1f00-4a6b-9c8d-7e6f5a4b3c2d"
 func runFiles(t *testing.T, test func(*filesTest)) {
 	synctest.Test(t, func(t *testing.T) {
 		ft := &filesTest{T: t}
-		ft.files = newTransfers(2, func(string, string) []*filePeer { return ft.topic })
+		ft.files = newOpenFiles(2, func(string, string) []*filePeer { return ft.topic })
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { ft.files.run(ctx) })
@@ -782,7 +782,7 @@ func TestTransfer_AnyHistoryDeliversWholeFiles(t *testing.T) {
 		const total = 150
 		synctest.Test(t, func(t *testing.T) {
 			ft := &filesTest{T: t}
-			ft.files = newTransfers(2, func(string, string) []*filePeer { return ft.topic })
+			ft.files = newOpenFiles(2, func(string, string) []*filePeer { return ft.topic })
 
 			type device struct {
 				peer    *filePeer

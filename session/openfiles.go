@@ -20,10 +20,10 @@ const (
 	transferTick = time.Second             // how late a timeout may be
 )
 
-// transfers are the files under way through this node. A file lives from its init_file until every receiver has it or
+// openFiles are the files under way through this node. A file lives from its init_file until every receiver has it or
 // has left, its sender gave up, or its session went. No goroutine belongs to it: frames and the sockets' callbacks
 // move it on, and one sweep keeps all the timeouts.
-type transfers struct {
+type openFiles struct {
 	maxOpen int // of a session
 	// receivers are the connections that get what is published on a topic now, the sender's too.
 	receivers func(session, topic string) []*filePeer
@@ -58,12 +58,12 @@ func parseFileID(text []byte) (id fileID, ok bool) {
 	return id, err == nil
 }
 
-func newTransfers(maxOpen int, receivers func(session, topic string) []*filePeer) *transfers {
-	return &transfers{maxOpen: maxOpen, receivers: receivers, open: make(map[string]map[fileID]*transfer)}
+func newOpenFiles(maxOpen int, receivers func(session, topic string) []*filePeer) *openFiles {
+	return &openFiles{maxOpen: maxOpen, receivers: receivers, open: make(map[string]map[fileID]*transfer)}
 }
 
 // run keeps the timeouts until ctx ends.
-func (ts *transfers) run(ctx context.Context) {
+func (ts *openFiles) run(ctx context.Context) {
 	tick := time.NewTicker(transferTick)
 	defer tick.Stop()
 	for {
@@ -80,7 +80,7 @@ func (ts *transfers) run(ctx context.Context) {
 
 // text takes one of the five frames about files. An error is of the frame's form; all else is answered by file_error
 // or file_progress.
-func (ts *transfers) text(p *filePeer, f *protocol.ClientFrame) *protocol.Error {
+func (ts *openFiles) text(p *filePeer, f *protocol.ClientFrame) *protocol.Error {
 	id, ok := parseFileID(f.FileID)
 	if !ok {
 		return protocol.Errorf(protocol.BadRequest, "fileId: takes a UUID in its 36 characters")
@@ -108,7 +108,7 @@ func (ts *transfers) text(p *filePeer, f *protocol.ClientFrame) *protocol.Error 
 }
 
 // chunk takes a binary frame. wait: the sender is ahead of its window, and its Socket's Resume will be called.
-func (ts *transfers) chunk(p *filePeer, frame []byte) (wait bool, refused *protocol.Error) {
+func (ts *openFiles) chunk(p *filePeer, frame []byte) (wait bool, refused *protocol.Error) {
 	c, err := protocol.ParseChunk(frame)
 	if err != nil {
 		return false, protocol.Errorf(protocol.BadRequest, "binary frame: takes 0x02, a fileId of 36 bytes, an index of 4 and the payload")
@@ -127,14 +127,14 @@ func (ts *transfers) chunk(p *filePeer, frame []byte) (wait bool, refused *proto
 }
 
 // closed tells that p's connection is gone. Before it, p must have left what receivers returns.
-func (ts *transfers) closed(p *filePeer) {
+func (ts *openFiles) closed(p *filePeer) {
 	for _, t := range ts.of(p.session) {
 		t.closed(p)
 	}
 }
 
 // drop forgets a session and its files.
-func (ts *transfers) drop(session string) {
+func (ts *openFiles) drop(session string) {
 	for _, t := range ts.of(session) {
 		t.abandon()
 	}
@@ -144,7 +144,7 @@ func (ts *transfers) drop(session string) {
 }
 
 // begin opens a file, or hands one that is under way back to its sender.
-func (ts *transfers) begin(p *filePeer, id fileID, f *protocol.ClientFrame) {
+func (ts *openFiles) begin(p *filePeer, id fileID, f *protocol.ClientFrame) {
 	t := newTransfer(ts, p, id, f)
 	t.mu.Lock() // whoever finds it from now on waits until it has its receivers
 	defer t.mu.Unlock()
@@ -174,7 +174,7 @@ func (ts *transfers) begin(p *filePeer, id fileID, f *protocol.ClientFrame) {
 
 // claim gives t its id, or says why not: a file under way has it, one of the past had it (the same file may begin again
 // where it had failed), or the session has its full number.
-func (ts *transfers) claim(t *transfer) (old *transfer, past *spentFile, full bool) {
+func (ts *openFiles) claim(t *transfer) (old *transfer, past *spentFile, full bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	files := ts.open[t.session]
@@ -196,7 +196,7 @@ func (ts *transfers) claim(t *transfer) (old *transfer, past *spentFile, full bo
 }
 
 // late answers a frame about a file that is not under way.
-func (ts *transfers) late(p *filePeer, id fileID, f *protocol.ClientFrame) {
+func (ts *openFiles) late(p *filePeer, id fileID, f *protocol.ClientFrame) {
 	switch f.Type {
 	case protocol.TypeFileAck: // crossed with the end
 	case protocol.TypeFileResume:
@@ -214,28 +214,28 @@ func (ts *transfers) late(p *filePeer, id fileID, f *protocol.ClientFrame) {
 }
 
 // refuse tells p once that a file is not to be: a sender that goes on is not answered chunk by chunk.
-func (ts *transfers) refuse(p *filePeer, id fileID, text []byte, code protocol.Code, why string) {
+func (ts *openFiles) refuse(p *filePeer, id fileID, text []byte, code protocol.Code, why string) {
 	if last := p.refused.Swap(&id); last != nil && *last == id && code == protocol.NotFound {
 		return
 	}
 	sendFileError(p, text, code, why)
 }
 
-func (ts *transfers) find(session string, id fileID) *transfer {
+func (ts *openFiles) find(session string, id fileID) *transfer {
 	ts.mu.RLock()
 	defer ts.mu.RUnlock()
 	return ts.open[session][id]
 }
 
 // of lists the files of a session.
-func (ts *transfers) of(session string) []*transfer {
+func (ts *openFiles) of(session string) []*transfer {
 	ts.mu.RLock()
 	defer ts.mu.RUnlock()
 	return slices.Collect(maps.Values(ts.open[session]))
 }
 
 // all lists every file.
-func (ts *transfers) all() []*transfer {
+func (ts *openFiles) all() []*transfer {
 	ts.mu.RLock()
 	defer ts.mu.RUnlock()
 	var list []*transfer
@@ -246,7 +246,7 @@ func (ts *transfers) all() []*transfer {
 }
 
 // remove ends a file's place here, and remembers its id where it was once used.
-func (ts *transfers) remove(t *transfer, past *spentFile) {
+func (ts *openFiles) remove(t *transfer, past *spentFile) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	delete(ts.open[t.session], t.id)
