@@ -26,9 +26,18 @@ const (
 	MaxPassword    = 1024     // bytes
 	MaxHeaderBytes = 16 << 10 // of an HTTP request
 	MaxFragments   = 1024     // frames in a fragmented message
+	LoginPayload   = 64 << 10 // bytes in a frame before its connection has logged in
+	ControlBytes   = 64 << 10 // responses and errors queued for one connection
+	FrameRate      = 1 << 10  // bytes a second that a half-received frame must make
+
+	MaxConnectionsPerIP = 10_000 // MAX_CONNECTIONS_PER_IP
+	MaxPending          = 20_000 // connections that have not logged in
+	ConnectionRate      = 200    // new ones of an address a second (CONNECTION_RATE_LIMIT)
+	ConnectionBurst     = 2_000
 
 	InitTimeout       = 10 * time.Second
 	HeaderTimeout     = 10 * time.Second
+	FrameTimeout      = 10 * time.Second // for a half-received frame, besides what FrameRate grants
 	PingInterval      = 25 * time.Second
 	PongTimeout       = 10 * time.Second
 	SlowConsumerAfter = 30 * time.Second // a full queue that nothing leaves
