@@ -1,0 +1,293 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"github.com/fastport/fastport/storage"
+)
+
+// keySize is how much of a messageId's SHA-256 tells it from all others.
+const keySize = 16
+
+type idKey [keySize]byte
+
+// Append implements storage.Mailbox.
+func (s *Store) Append(ctx context.Context, group []storage.Entry) ([]storage.Appended, string, error) {
+	results := make([]storage.Appended, len(group))
+	if len(group) == 0 {
+		return results, s.epoch, nil
+	}
+	keys := make([]idKey, len(group)) // hashed before the turn
+	for i := range group {
+		sum := sha256.Sum256([]byte(group[i].MessageID))
+		keys[i] = idKey(sum[:keySize])
+	}
+	err := s.append(ctx, group, keys, results)
+	if err != nil && isEntrysFault(err) {
+		err = nil
+		for i := range group {
+			one := s.append(ctx, group[i:i+1], keys[i:i+1], results[i:i+1])
+			if isEntrysFault(one) {
+				results[i] = storage.Appended{Err: storage.ErrInvalid}
+			} else if one != nil {
+				err = one
+				break
+			}
+		}
+	}
+	if err != nil {
+		return nil, s.epoch, fail("append", err)
+	}
+	return results, s.epoch, nil
+}
+
+func (s *Store) append(ctx context.Context, group []storage.Entry, keys []idKey, results []storage.Appended) error {
+	return s.writer.do(ctx, len(group), func(db *conn) error {
+		left, err := s.room.left(db)
+		if err != nil {
+			return err
+		}
+		a := appending{
+			db:       db,
+			options:  s.options,
+			now:      s.clock(),
+			left:     left,
+			sessions: map[string]*appendSession{},
+			topics:   map[storage.Topic]*appendTopic{},
+			ids:      map[appendID]uint64{},
+		}
+		for i := range group {
+			if results[i], err = a.decide(&group[i], keys[i]); err != nil {
+				return err
+			}
+		}
+		return a.write()
+	})
+}
+
+// appending is one group on its way into the store: everything is decided entry by entry, then written in few
+// statements.
+type appending struct {
+	db      *conn
+	options storage.Options
+	now     int64
+	left    int64 // bytes of room on the disk
+
+	sessions map[string]*appendSession
+	topics   map[storage.Topic]*appendTopic
+	ids      map[appendID]uint64 // of this group
+
+	messages []any // rows of messages and message_ids, flat
+	idRows   []any
+	n        int // rows
+}
+
+type appendSession struct {
+	live             bool
+	bytes            int64
+	messages, growth int64 // by this group
+}
+
+type appendTopic struct {
+	session     *appendSession
+	id          int64 // 0: there is none
+	head        uint64
+	subscribers int
+	changed     bool
+	origins     map[storage.Subscriber]*appendOrigin // nil: has no subscription
+}
+
+type appendOrigin struct {
+	settled storage.Ranges
+	changed bool
+}
+
+type appendID struct {
+	topic int64
+	key   idKey
+}
+
+// decide says what becomes of an entry, and notes what is to be written for it.
+func (a *appending) decide(e *storage.Entry, key idKey) (storage.Appended, error) {
+	t, err := a.topic(e.Topic)
+	if err != nil {
+		return storage.Appended{}, err
+	}
+	if !t.session.live {
+		return storage.Appended{Err: storage.ErrNoSession}, nil
+	}
+	if t.id == 0 {
+		return storage.Appended{Outcome: storage.NotStored}, nil // nobody ever subscribed
+	}
+	// A repeat comes first: it is answered as before, whatever has become of subscribers, quota and room since.
+	if seq, err := a.repeat(t.id, key); err != nil {
+		return storage.Appended{}, err
+	} else if seq > 0 {
+		return storage.Appended{Outcome: storage.Repeat, Seq: seq}, nil
+	}
+	origin, err := a.origin(t, e.Origin)
+	if err != nil {
+		return storage.Appended{}, err
+	}
+	if t.subscribers == 0 || t.subscribers == 1 && origin != nil {
+		return storage.Appended{Outcome: storage.NotStored}, nil
+	}
+	size := int64(len(e.Data))
+	if q := a.options.StoredBytes; q > 0 && t.session.bytes+size > q {
+		return storage.Appended{Err: storage.ErrQuota}, nil
+	}
+	cost := 2*size + 2*pageSize // in the WAL and in the file
+	if a.left < cost {
+		return storage.Appended{Err: storage.ErrFull}, nil
+	}
+	a.left -= cost
+	t.session.bytes += size
+	t.session.growth += size
+	t.session.messages++
+	t.head++
+	t.changed = true
+	if origin != nil {
+		origin.settled.Add(t.head, t.head)
+		origin.changed = true
+	}
+	a.ids[appendID{t.id, key}] = t.head
+	data := e.Data
+	if data == nil {
+		data = []byte{} // nil would be NULL
+	}
+	a.n++
+	a.messages = append(a.messages, t.id, int64(t.head), a.now+millis(e.Expiry), a.now, e.Timestamp, e.MessageID, string(e.Origin), e.Hash, data)
+	a.idRows = append(a.idRows, t.id, bytes.Clone(key[:]), int64(t.head), a.now)
+	return storage.Appended{Outcome: storage.Stored, Seq: t.head}, nil
+}
+
+// topic reads a topic and its session, once a group.
+func (a *appending) topic(at storage.Topic) (*appendTopic, error) {
+	if t := a.topics[at]; t != nil {
+		return t, nil
+	}
+	t := &appendTopic{session: &appendSession{}}
+	var expires int64
+	err := a.db.row(`SELECT s.expires_at, u.bytes, coalesce(t.id, 0), coalesce(t.head, 0), coalesce(t.subscribers, 0)
+		FROM sessions s JOIN usage u ON u.session = s.id LEFT JOIN topics t ON t.session = s.id AND t.name = ? WHERE s.id = ?`,
+		at.Name, at.Session).Scan(&expires, &t.session.bytes, &t.id, &t.head, &t.subscribers)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	t.session.live = err == nil && (expires == 0 || a.now < expires)
+	if known := a.sessions[at.Session]; known != nil {
+		t.session = known // with what this group has added
+	} else {
+		a.sessions[at.Session] = t.session
+	}
+	a.topics[at] = t
+	return t, nil
+}
+
+// repeat is the seq under which a message is known already, or 0.
+func (a *appending) repeat(topic int64, key idKey) (uint64, error) {
+	if seq := a.ids[appendID{topic, key}]; seq > 0 {
+		return seq, nil
+	}
+	var seq uint64
+	var stored int64
+	err := a.db.row(`SELECT seq, stored_at FROM message_ids WHERE topic = ? AND key = ?`, topic, key[:]).Scan(&seq, &stored)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && a.now >= stored+millis(a.options.DedupeWindow) {
+		return 0, nil
+	}
+	return seq, err
+}
+
+// origin reads the origin's own subscription, nil if it has none, once a group.
+func (a *appending) origin(t *appendTopic, sub storage.Subscriber) (*appendOrigin, error) {
+	if sub == "" || t.subscribers == 0 {
+		return nil, nil
+	}
+	if o, ok := t.origins[sub]; ok {
+		return o, nil
+	}
+	if t.origins == nil {
+		t.origins = map[storage.Subscriber]*appendOrigin{}
+	}
+	var settled []byte
+	err := a.db.row(`SELECT settled FROM subscriptions WHERE topic = ? AND subscriber = ?`, t.id, string(sub)).Scan(&settled)
+	if errors.Is(err, sql.ErrNoRows) {
+		t.origins[sub] = nil
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	o := &appendOrigin{}
+	if o.settled, err = storage.ParseRanges(settled); err != nil {
+		return nil, err
+	}
+	t.origins[sub] = o
+	return o, nil
+}
+
+// write writes what was decided.
+func (a *appending) write() error {
+	const (
+		messages = `INSERT INTO messages (topic, seq, expires_at, stored_at, timestamp, message_id, origin, hash, data) VALUES `
+		ids      = `INSERT INTO message_ids (topic, key, seq, stored_at) VALUES `
+		again    = ` ON CONFLICT (topic, key) DO UPDATE SET seq = excluded.seq, stored_at = excluded.stored_at` // past its window
+	)
+	if err := a.insert(messages, 9, "", a.messages); err != nil {
+		return err
+	}
+	if err := a.insert(ids, 4, again, a.idRows); err != nil {
+		return err
+	}
+	for id, ss := range a.sessions {
+		if ss.messages == 0 {
+			continue
+		}
+		if err := a.db.exec(`UPDATE usage SET messages = messages + ?, bytes = bytes + ? WHERE session = ?`, ss.messages, ss.growth, id); err != nil {
+			return err
+		}
+	}
+	for _, t := range a.topics {
+		if !t.changed {
+			continue
+		}
+		if err := a.db.exec(`UPDATE topics SET head = ? WHERE id = ?`, int64(t.head), t.id); err != nil {
+			return err
+		}
+		for sub, o := range t.origins {
+			if o == nil || !o.changed {
+				continue
+			}
+			if err := a.db.exec(`UPDATE subscriptions SET settled = ? WHERE topic = ? AND subscriber = ?`,
+				o.settled.AppendBinary([]byte{}), t.id, string(sub)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// insert writes rows of so many columns, many to a statement: most of a statement's cost is not in its rows.
+func (a *appending) insert(into string, columns int, rest string, values []any) error {
+	for len(values) > 0 {
+		rows := 1
+		for rows < 32 && 2*rows*columns <= len(values) { // powers of two: few statements to keep
+			rows *= 2
+		}
+		if err := a.db.exec(into+tuples(columns, rows)+rest, values[:rows*columns]...); err != nil {
+			return err
+		}
+		values = values[rows*columns:]
+	}
+	return nil
+}
+
+// tuples is rows of placeholders.
+func tuples(columns, rows int) string {
+	one := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	return one + strings.Repeat(", "+one, rows-1)
+}

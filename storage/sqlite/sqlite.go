@@ -1,0 +1,152 @@
+// Package sqlite keeps a store in one SQLite file: the broker on one machine, with nothing to install.
+//
+// One connection writes and a few read. Calls that write queue up for the connection, and whoever comes to it takes all
+// that wait along in one transaction (see writer): the sync to disk, which is most of the cost, is shared by callers
+// that know nothing of each other. SQLite runs in WAL mode with synchronous=FULL, so a commit is on disk when it
+// returns; secure_delete and the sweep's checkpoint see to it that what is deleted is in neither file.
+//
+// Beside the file x stand x-wal and x-shm (SQLite's), x.lock (held while a process has the store open) and x.reserve
+// (given up for room to delete in when the disk is full).
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver; docs/decisions/001-sqlite-driver.md says why
+
+	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/storage"
+)
+
+// Store is a storage.Store in an SQLite file.
+type Store struct {
+	options storage.Options
+	epoch   string
+	now     func() time.Time
+
+	lock   *lock
+	room   *room
+	writer *writer
+	reader *reader
+
+	// Owned by the sweep.
+	sweeping  sync.Mutex
+	checkedTo int64 // topics up to this id were looked at since the process started
+	checked   bool  // all were
+
+	dirty dirtyTopics
+	scrub atomic.Bool // something was deleted since the last checkpoint
+}
+
+var _ storage.Store = (*Store)(nil)
+
+// Open opens the store at path, or makes one: the folder (0700) and the file (0600) too. It waits for no other process:
+// a store that another has open is refused.
+func Open(ctx context.Context, path string, o storage.Options) (*Store, error) {
+	s, err := open(ctx, path, o)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, path string, o storage.Options) (_ *Store, err error) {
+	if o.DedupeWindow == 0 {
+		o.DedupeWindow = protocol.DedupeWindow
+	}
+	s := &Store{options: o, now: time.Now}
+	if path, err = makePlace(path); err != nil {
+		return nil, err
+	}
+	if s.lock, err = acquireLock(path + ".lock"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
+	s.room = newRoom(path)
+	if err = s.prepare(ctx, path); err != nil {
+		return nil, err
+	}
+	if s.writer, err = newWriter(ctx, source(path, "synchronous(FULL)", "secure_delete(ON)", "foreign_keys(ON)",
+		"wal_autocheckpoint(16384)", "journal_size_limit(16777216)", "cache_size(-16384)"), s.room.full); err != nil {
+		return nil, err
+	}
+	if s.reader, err = newReader(source(path, "query_only(ON)", "cache_size(-4096)")); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// source names the file for the driver, with settings for each connection.
+func source(path string, pragmas ...string) string {
+	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "journal_mode(WAL)"}, pragmas...)}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// prepare sees to schema and epoch on a connection of its own.
+func (s *Store) prepare(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", source(path, "synchronous(FULL)", "foreign_keys(ON)"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := migrate(ctx, db); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	_, err = db.ExecContext(ctx, `INSERT INTO store (epoch) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)`, rand.Text())
+	if err != nil {
+		return err
+	}
+	return db.QueryRowContext(ctx, `SELECT epoch FROM store`).Scan(&s.epoch)
+}
+
+// Now is this machine's clock.
+func (s *Store) Now(context.Context) (time.Time, error) { return s.now(), nil }
+
+// Close implements storage.Store.
+func (s *Store) Close() error {
+	var errs []error
+	if s.reader != nil {
+		errs = append(errs, s.reader.close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.close()) // last: it takes the WAL into the file and removes it
+	}
+	errs = append(errs, s.lock.release())
+	return errors.Join(errs...)
+}
+
+// clock is now as the tables have it.
+func (s *Store) clock() int64 { return s.now().UnixMilli() }
+
+// toMilli is a time as the tables have it.
+func toMilli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// fromMilli is a time of a table.
+func fromMilli(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+// millis is a duration in milliseconds, never shorter than it was.
+func millis(d time.Duration) int64 {
+	return int64((d + time.Millisecond - 1) / time.Millisecond)
+}

@@ -1,0 +1,53 @@
+package sqlite
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fastport/fastport/storage"
+	"github.com/fastport/fastport/storage/storagetest"
+)
+
+func TestStore(t *testing.T) {
+	storagetest.Harness{
+		Open: func(t *testing.T, o storage.Options) storage.Store {
+			s := openTest(t, filepath.Join(t.TempDir(), "fastport.db"), o)
+			s.now = (&clock{t: time.Now()}).now
+			return s
+		},
+		Advance: func(t *testing.T, st storage.Store, d time.Duration) {
+			s := st.(*Store)
+			s.now = (&clock{t: s.now().Add(d)}).now
+		},
+	}.Run(t)
+}
+
+// openTest opens a store that the test's end closes.
+func openTest(t testing.TB, path string, o storage.Options) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// clock is a clock that stands still.
+type clock struct {
+	mu sync.Mutex // guards the following
+	t  time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}

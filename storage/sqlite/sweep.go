@@ -1,0 +1,348 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/fastport/fastport/storage"
+)
+
+// What one transaction and one call of Sweep take on, in rows or topics. Appends get their turn between bites.
+const (
+	bite  = 500
+	bites = 40
+)
+
+// Sweep implements storage.Keeper. It looks with the reading connections, which disturb nobody, and takes the writer's
+// turn only where something is due.
+func (s *Store) Sweep(ctx context.Context) (storage.Swept, error) {
+	var swept storage.Swept
+	if !s.sweeping.TryLock() {
+		return swept, nil
+	}
+	defer s.sweeping.Unlock()
+	s.room.probe()
+	left := bites
+	for _, step := range []func(context.Context, *storage.Swept) (more bool, err error){
+		s.sweepSessions, s.sweepSubscriptions, s.sweepExpired, s.sweepSettled, s.sweepIDs, s.sweepLogins,
+	} {
+		for more := true; more; left-- {
+			if left <= 0 {
+				swept.More = true
+				break
+			}
+			var err error
+			if more, err = step(ctx, &swept); err != nil {
+				return swept, fail("sweep", err)
+			}
+		}
+	}
+	return swept, fail("sweep: scrub", s.scrubFiles(ctx))
+}
+
+// sweepSessions removes sessions past their end.
+func (s *Store) sweepSessions(ctx context.Context, swept *storage.Swept) (more bool, err error) {
+	const most = 20 // each with all that is its own
+	var due []storage.Session
+	err = s.reader.rows(ctx, func(r *sql.Rows) error {
+		ss, err := scanSession(r)
+		due = append(due, ss)
+		return err
+	}, `SELECT `+sessionColumns+` FROM sessions WHERE expires_at > 0 AND expires_at <= ? LIMIT ?`, s.clock(), most)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	var topics []int64
+	err = s.writer.do(ctx, bite, func(db *conn) error {
+		topics = topics[:0]
+		for _, ss := range due {
+			own, err := dropSession(db, ss.ID)
+			if err != nil {
+				return err
+			}
+			topics = append(topics, own...)
+		}
+		return nil
+	})
+	s.dirty.add(topics...)
+	if err != nil {
+		return false, err
+	}
+	s.scrub.Store(true)
+	swept.Sessions = append(swept.Sessions, due...)
+	return len(due) == most, nil
+}
+
+// sweepSubscriptions removes subscriptions that were not seen for their session's SubscriptionExpiry.
+func (s *Store) sweepSubscriptions(ctx context.Context, swept *storage.Swept) (more bool, err error) {
+	type key struct {
+		topic int64
+		sub   string
+	}
+	var due []key
+	now := s.clock()
+	err = s.reader.rows(ctx, func(r *sql.Rows) error {
+		var k key
+		err := r.Scan(&k.topic, &k.sub)
+		due = append(due, k)
+		return err
+	}, `SELECT topic, subscriber FROM subscriptions WHERE expires_at > 0 AND expires_at <= ? LIMIT ?`, now, bite)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	var topics []int64
+	err = s.writer.do(ctx, bite, func(db *conn) error {
+		topics = topics[:0]
+		for _, k := range due {
+			// Asked again: it may have been seen since we looked.
+			n, err := db.change(`DELETE FROM subscriptions WHERE topic = ? AND subscriber = ? AND expires_at > 0 AND expires_at <= ?`, k.topic, k.sub, now)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				continue
+			}
+			topics = append(topics, k.topic)
+			if err := left(db, k.topic); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s.dirty.add(topics...)
+	if err != nil {
+		return false, err
+	}
+	swept.Subscriptions += len(topics)
+	return len(due) == bite, nil
+}
+
+// sweepExpired removes messages past their expiry.
+func (s *Store) sweepExpired(ctx context.Context, swept *storage.Swept) (more bool, err error) {
+	var due []span
+	err = s.reader.rows(ctx, func(r *sql.Rows) error {
+		p := span{messages: 1}
+		err := r.Scan(&p.topic, &p.lo, &p.bytes)
+		p.hi = p.lo
+		due = append(due, p)
+		return err
+	}, `SELECT topic, seq, length(data) FROM messages WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`, s.clock(), bite)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	n, err := s.remove(ctx, due)
+	swept.Expired += n
+	return len(due) == bite, err
+}
+
+// sweepSettled removes, from topics where something changed, messages that every durable subscription has settled.
+func (s *Store) sweepSettled(ctx context.Context, swept *storage.Swept) (more bool, err error) {
+	if err := s.checkTopics(ctx); err != nil {
+		return false, err
+	}
+	topics := s.dirty.take(bite)
+	if len(topics) == 0 {
+		return !s.checked, nil
+	}
+	defer func() {
+		if err != nil {
+			s.dirty.add(topics...)
+		}
+	}()
+	var due []span
+	room := bite
+	for i, topic := range topics {
+		if room <= 0 {
+			s.dirty.add(topics[i:]...)
+			break
+		}
+		// A snapshot will do: what is settled stays so, and who subscribes later starts at the head.
+		spans, err := s.settledSpans(ctx, topic, room)
+		if err != nil {
+			return false, err
+		}
+		for _, p := range spans {
+			room -= p.messages
+		}
+		if room <= 0 {
+			s.dirty.add(topic) // there may be more
+		}
+		due = append(due, spans...)
+	}
+	n, err := s.remove(ctx, due)
+	swept.Settled += n
+	return !s.checked || !s.dirty.empty(), err
+}
+
+// checkTopics marks the topics that have messages, some a call, until all have been marked once in the life of this
+// process: which were dirty when the last one ended, nobody knows.
+func (s *Store) checkTopics(ctx context.Context) error {
+	for range bite {
+		if s.checked {
+			return nil
+		}
+		var topic int64
+		err := s.reader.row(ctx, `SELECT topic FROM messages WHERE topic > ? ORDER BY topic LIMIT 1`, s.checkedTo).Scan(&topic)
+		if errors.Is(err, sql.ErrNoRows) {
+			s.checked = true
+			return nil
+		} else if err != nil {
+			return err
+		}
+		s.dirty.add(topic)
+		s.checkedTo = topic
+	}
+	return nil
+}
+
+// span is messages of a topic that are to go: all that are left with a seq of lo to hi.
+type span struct {
+	topic    int64
+	lo, hi   int64
+	messages int
+	bytes    int64
+}
+
+// settledSpans finds up to about most messages of a topic that nobody is owed any more.
+func (s *Store) settledSpans(ctx context.Context, topic int64, most int) ([]span, error) {
+	var first, last sql.Null[int64]
+	err := s.reader.row(ctx, `SELECT (SELECT min(seq) FROM messages WHERE topic = ?1), (SELECT max(seq) FROM messages WHERE topic = ?1)`,
+		topic).Scan(&first, &last)
+	if err != nil || !first.Valid {
+		return nil, err
+	}
+	settled := storage.Span(uint64(first.V), uint64(last.V))
+	err = s.reader.rows(ctx, func(r *sql.Rows) error {
+		var own sql.RawBytes
+		if err := r.Scan(&own); err != nil {
+			return err
+		}
+		ranges, err := storage.ParseRanges(own)
+		if err != nil {
+			return err
+		}
+		if settled = settled.Intersect(ranges); len(settled) == 0 {
+			return errStop
+		}
+		return nil
+	}, `SELECT settled FROM subscriptions WHERE topic = ?`, topic)
+	if err != nil {
+		return nil, err
+	}
+	var spans []span
+	for _, x := range settled {
+		p := span{topic: topic, lo: int64(x.Lo)}
+		err := s.reader.rows(ctx, func(r *sql.Rows) error {
+			var size int64
+			if err := r.Scan(&p.hi, &size); err != nil {
+				return err
+			}
+			p.messages++
+			p.bytes += size
+			most--
+			return nil
+		}, `SELECT seq, length(data) FROM messages WHERE topic = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?`,
+			topic, int64(x.Lo), int64(x.Hi), most)
+		if err != nil {
+			return nil, err
+		}
+		if p.messages > 0 {
+			spans = append(spans, p)
+		}
+		if most <= 0 {
+			break
+		}
+	}
+	return spans, nil
+}
+
+// remove deletes messages and counts them off their sessions. It gives how many still belonged to one.
+func (s *Store) remove(ctx context.Context, due []span) (n int, err error) {
+	if len(due) == 0 {
+		return 0, nil
+	}
+	err = s.writer.do(ctx, bite, func(db *conn) error {
+		n = 0
+		for _, p := range due {
+			if err := db.exec(`DELETE FROM messages WHERE topic = ? AND seq BETWEEN ? AND ?`, p.topic, p.lo, p.hi); err != nil {
+				return err
+			}
+			owned, err := db.change(`UPDATE usage SET messages = messages - ?, bytes = bytes - ? WHERE session = (SELECT session FROM topics WHERE id = ?)`,
+				p.messages, p.bytes, p.topic)
+			if err != nil {
+				return err
+			}
+			if owned > 0 {
+				n += p.messages
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.scrub.Store(true)
+	return n, nil
+}
+
+// sweepIDs forgets messageIds past the dedupe window.
+func (s *Store) sweepIDs(ctx context.Context, swept *storage.Swept) (more bool, err error) {
+	end := s.clock() - millis(s.options.DedupeWindow)
+	var first int64
+	err = s.reader.row(ctx, `SELECT stored_at FROM message_ids WHERE stored_at <= ? ORDER BY stored_at LIMIT 1`, end).Scan(&first)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	// Up to the time of the row a bite further on; all of one time go together.
+	err = s.reader.row(ctx, `SELECT stored_at FROM message_ids WHERE stored_at <= ? ORDER BY stored_at LIMIT 1 OFFSET ?`, end, bite).Scan(&end)
+	if more = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, err
+	}
+	var n int64
+	err = s.writer.do(ctx, bite, func(db *conn) (err error) {
+		n, err = db.change(`DELETE FROM message_ids WHERE stored_at <= ?`, end)
+		return err
+	})
+	swept.IDs += int(n)
+	return more, err
+}
+
+// sweepLogins removes logins made too long ago.
+func (s *Store) sweepLogins(ctx context.Context, swept *storage.Swept) (more bool, err error) {
+	end := s.clock() - millis(storage.LoginKept)
+	var due int
+	err = s.reader.row(ctx, `SELECT count(*) FROM logins WHERE created_at <= ?`, end).Scan(&due)
+	if err != nil || due == 0 {
+		return false, err
+	}
+	var n int64
+	err = s.writer.do(ctx, bite, func(db *conn) (err error) {
+		n, err = db.change(`DELETE FROM logins WHERE created_at <= ?`, end)
+		return err
+	})
+	swept.Logins += int(n)
+	return false, err
+}
+
+// scrubFiles takes what was deleted out of the WAL. In the file itself secure_delete has written zeros over it.
+func (s *Store) scrubFiles(ctx context.Context) error {
+	if !s.scrub.Swap(false) {
+		return nil
+	}
+	// First without the turn, by a connection that reads: most of it, the sync included, while others append.
+	var busy, frames, done int
+	if err := s.reader.row(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &done); err != nil {
+		s.scrub.Store(true)
+		return err
+	}
+	err := s.writer.alone(ctx, func(db *conn) error {
+		return db.row(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &done)
+	})
+	if err != nil || busy != 0 { // somebody is still reading the old state: the next sweep tries again
+		s.scrub.Store(true)
+	}
+	return err
+}
