@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -22,7 +23,18 @@ func TestStore(t *testing.T) {
 			s := st.(*Store)
 			s.now = (&clock{t: s.now().Add(d)}).now
 		},
+		Place: func(t *testing.T) string { return filepath.Join(t.TempDir(), "fastport.db") },
+		At:    openAt,
 	}.Run(t)
+}
+
+func TestMain(m *testing.M) {
+	storagetest.CrashChild(openAt)
+	os.Exit(m.Run())
+}
+
+func openAt(ctx context.Context, place string, o storage.Options) (storage.Store, error) {
+	return Open(ctx, place, o)
 }
 
 // openTest opens a store that the test's end closes.

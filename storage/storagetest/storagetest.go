@@ -21,6 +21,12 @@ type Harness struct {
 
 	// Advance moves the clock of a store. Nil: the suite waits until the store's own clock has moved.
 	Advance func(t *testing.T, st storage.Store, d time.Duration)
+
+	// Place makes room for a store that outlives its process (a path, a database's URL), and At opens what is there,
+	// or makes it. Nil, both: the store dies with its process. The package's TestMain then begins with CrashChild(At):
+	// the crash test runs the test binary again, and kills it.
+	Place func(t *testing.T) string
+	At    func(ctx context.Context, place string, o storage.Options) (storage.Store, error)
 }
 
 // Run puts the stores that open makes through the suite.
@@ -36,6 +42,11 @@ func (h Harness) Run(t *testing.T) {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.check(&rig{t: t, h: h, st: h.Open(t, c.options)}) })
 		}
+	}
+	t.Run("BehavesLikeTheReference", h.checkModel)
+	if h.Place != nil {
+		t.Run("ReopenedHoldsWhatItHeld", h.checkReopened)
+		t.Run("KilledWhileAppendingKeepsWhatItAcked", h.checkKilled)
 	}
 }
 
