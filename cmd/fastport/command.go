@@ -34,9 +34,7 @@ func commands() []command {
 		sessionCommand(), keygenCommand(),
 		pubCommand(), subCommand(), sendCommand(), recvCommand(),
 		versionCommand(),
-		{name: "config-docs", define: func(*flag.FlagSet) action {
-			return func(_ context.Context, e *env, _ []string) error { return writeConfigDocs(e.Stdout) }
-		}},
+		configDocsCommand(),
 	}
 }
 
@@ -53,7 +51,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(e.Stderr, "fastport:", oneLine(err))
+	fmt.Fprintln(e.Stderr, "fastport:", oneLine(explain(err)))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage
@@ -135,9 +133,9 @@ func alternatives(list []command) string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// oneLine is an error's text without line breaks, which joined errors have.
-func oneLine(err error) string {
-	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+// oneLine is a text without line breaks, which joined errors have.
+func oneLine(text string) string {
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
 }
 
 // need checks how many arguments there are: at least min, and at most max unless it is negative.

@@ -1,10 +1,30 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
+
+// configDocsCommand is for `go generate`. Without a summary it is not in help.
+func configDocsCommand() command {
+	return command{name: "config-docs", args: "[FILE]", define: func(*flag.FlagSet) action {
+		return func(_ context.Context, e *env, args []string) error {
+			if len(args) == 0 {
+				return writeConfigDocs(e.Stdout)
+			}
+			var b bytes.Buffer
+			if err := writeConfigDocs(&b); err != nil {
+				return err
+			}
+			return os.WriteFile(args[0], b.Bytes(), 0o644)
+		}
+	}}
+}
 
 // writeConfigDocs writes docs/configuration.md. A test fails where the file and the table differ.
 func writeConfigDocs(w io.Writer) error {

@@ -40,10 +40,10 @@ func overview(w io.Writer) error {
 A first session, with a broker in one terminal and the rest in others:
   fastport serve
   fastport session create demo --save
-  fastport sub demo chat/general
-  fastport pub demo chat/general "hello"
-  fastport recv demo files --dir inbox
-  fastport send demo files photo.jpg
+  fastport sub news
+  fastport pub news "hello"
+  fastport recv inbox
+  fastport send photo.jpg
 
 ` + "`fastport help COMMAND`" + ` tells more of each, with examples. Exit codes: 0 done, 1 failed, 2 a fault of the command line.
 `)

@@ -10,17 +10,20 @@ import (
 	"syscall"
 )
 
+//go:generate go run . config-docs ../../docs/configuration.md
+
 func main() {
-	e := &env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv}
+	e := &env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, ConfigDir: os.UserConfigDir}
 	os.Exit(run(untilSignal(), e, os.Args[1:]))
 }
 
 // env is what a command sees of the process it runs in.
 type env struct {
-	Stdin  io.Reader
-	Stdout io.Writer // results alone: others read them
-	Stderr io.Writer // what people are told meanwhile
-	Lookup func(name string) (string, bool)
+	Stdin     io.Reader
+	Stdout    io.Writer // results alone: others read them
+	Stderr    io.Writer // what people are told meanwhile
+	Lookup    func(name string) (string, bool)
+	ConfigDir func() (string, error) // the user's, for saved sessions
 }
 
 // setting is a variable of the environment; one that is there but empty is not there.
