@@ -54,6 +54,7 @@ type Config struct {
 	MaxRetention        time.Duration
 	APIRateLimit        int
 	ConnectionRateLimit int
+	MaxConnections      int
 	MaxConnectionsPerIP int
 	MessageRateLimit    int
 	ByteRateLimit       int
@@ -102,11 +103,11 @@ func (c *Config) settings() []setting {
 		{"", "SQLITE_PATH", "./data/fastport.db", "The SQLite file; its folder is made.", textValue{&c.SQLitePath, "a file"}},
 		{"", "DATABASE_URL", "", "Postgres, whole; goes before DB_HOST and its kin.", secretValue{&c.DatabaseURL, "an address like postgres://user:password@host:5432/name?sslmode=verify-full"}},
 		{"", "DB_HOST", "", "Postgres, in parts.", textValue{&c.DBHost, "a host name or address"}},
-		{"", "DB_PORT", "5432", "", intValue{&c.DBPort, 1, 65535, ""}},
-		{"", "DB_NAME", "fastport", "", textValue{&c.DBName, "a database's name"}},
-		{"", "DB_USER", "fastport", "", textValue{&c.DBUser, "a database role"}},
+		{"", "DB_PORT", "5432", "Its port.", intValue{&c.DBPort, 1, 65535, ""}},
+		{"", "DB_NAME", "fastport", "The database.", textValue{&c.DBName, "a database's name"}},
+		{"", "DB_USER", "fastport", "The role to log in as.", textValue{&c.DBUser, "a database role"}},
 		{"", "DB_PASS", "", "Password of DB_USER.", secretValue{&c.DBPass, "a password"}},
-		{"", "DB_SSLMODE", "prefer", "TLS towards DB_HOST; verify-full outside a trusted network.", choiceValue{&c.DBSSLMode, []string{"disable", "prefer", "require", "verify-ca", "verify-full"}}},
+		{"", "DB_SSLMODE", "", "TLS towards DB_HOST; none: verify-full towards another machine, prefer on this one.", choiceValue{&c.DBSSLMode, []string{"disable", "prefer", "require", "verify-ca", "verify-full"}}},
 		{"", "REDIS_URL", "", "Refused: clusters are not in this version.", secretValue{&c.RedisURL, "nothing in this version, which runs one node"}},
 
 		{"Secrets at rest", "MASTER_KEY", "", "Seals what the store keeps of clients' push credentials; none: one is made in MASTER_KEY_FILE.", keyValue{&c.MasterKey}},
@@ -125,6 +126,7 @@ func (c *Config) settings() []setting {
 		{"", "MAX_RETENTION", "168h", "The longest that any unacked message is kept.", durationValue{&c.MaxRetention, time.Second, 366 * 24 * time.Hour}},
 		{"", "API_RATE_LIMIT", "100", "Calls of `/api/` in 15 minutes by one address.", count(&c.APIRateLimit)},
 		{"", "CONNECTION_RATE_LIMIT", "200", "New connections a second from one address; ten times as many in a burst.", count(&c.ConnectionRateLimit)},
+		{"", "MAX_CONNECTIONS", "0", "Open connections in all.", count(&c.MaxConnections)},
 		{"", "MAX_CONNECTIONS_PER_IP", "10000", "Open connections from one address.", count(&c.MaxConnectionsPerIP)},
 		{"", "MESSAGE_RATE_LIMIT", "0", "Messages a second from one connection.", count(&c.MessageRateLimit)},
 		{"", "BYTE_RATE_LIMIT", "0", "Bytes a second from one connection.", count(&c.ByteRateLimit)},
@@ -264,11 +266,13 @@ func (c *Config) PostgresURL() string {
 		return c.DatabaseURL.Reveal()
 	}
 	u := url.URL{
-		Scheme:   "postgres",
-		User:     url.UserPassword(c.DBUser, c.DBPass.Reveal()),
-		Host:     net.JoinHostPort(c.DBHost, strconv.Itoa(c.DBPort)),
-		Path:     "/" + c.DBName,
-		RawQuery: url.Values{"sslmode": {c.DBSSLMode}}.Encode(),
+		Scheme: "postgres",
+		User:   url.UserPassword(c.DBUser, c.DBPass.Reveal()),
+		Host:   net.JoinHostPort(c.DBHost, strconv.Itoa(c.DBPort)),
+		Path:   "/" + c.DBName,
+	}
+	if c.DBSSLMode != "" {
+		u.RawQuery = url.Values{"sslmode": {c.DBSSLMode}}.Encode()
 	}
 	return u.String()
 }

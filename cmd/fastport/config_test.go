@@ -191,11 +191,11 @@ func TestConfig_SecretsAreNeverShown(t *testing.T) {
 }
 
 func TestConfig_PostgresURLHoldsWhatItIsGiven(t *testing.T) {
-	c, err := loadFrom(t, nil, map[string]string{"DB_HOST": "::1", "DB_PORT": "6543", "DB_PASS": "p@ss/w:rd", "DB_NAME": "n", "DB_USER": "u"}, "")
+	c, err := loadFrom(t, nil, map[string]string{"DB_HOST": "::1", "DB_PORT": "6543", "DB_PASS": "p@ss/w:rd", "DB_NAME": "n", "DB_USER": "u", "DB_SSLMODE": "disable"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := c.PostgresURL(), "postgres://u:p%40ss%2Fw%3Ard@[::1]:6543/n?sslmode=prefer"; got != want {
+	if got, want := c.PostgresURL(), "postgres://u:p%40ss%2Fw%3Ard@[::1]:6543/n?sslmode=disable"; got != want {
 		t.Errorf("url = %s, want %s", got, want)
 	}
 }

@@ -106,10 +106,39 @@ func settingFlags(fs *flag.FlagSet, table []setting) map[string]string {
 		}
 		keep := func(text string) error { given[s.Name] = text; return nil }
 		if _, yes := s.Value.(boolValue); yes {
-			fs.BoolFunc(s.Flag(), s.Help, keep)
+			fs.BoolFunc(s.Flag(), flagHelp(s), keep)
 		} else {
-			fs.Func(s.Flag(), s.Help, keep)
+			fs.Func(s.Flag(), flagHelp(s), keep)
 		}
 	}
 	return given
+}
+
+// flagHelp is a setting's help with its default.
+func flagHelp(s setting) string {
+	help := or(s.Help, "See "+s.Name+".")
+	if s.Default != "" {
+		help += " Default: " + s.Default + "."
+	}
+	return strings.ReplaceAll(help, "`", "")
+}
+
+// configFlags declares all the settings, and --env-file, and returns what loads the Config from them. The warnings have
+// been told by then.
+func configFlags(fs *flag.FlagSet) func(*env) (*Config, error) {
+	given := settingFlags(fs, new(Config).settings())
+	file := fs.String("env-file", "", "`file` of settings, NAME=value a line (default .env, where there is one)")
+	return func(e *env) (*Config, error) {
+		c, err := load(sources{Flags: given, Env: e.Lookup, File: or(*file, ".env"), FileSet: *file != ""})
+		for _, w := range c.Warnings {
+			fmt.Fprintf(e.Stderr, "fastport: warning: %s\n", w)
+		}
+		if err == nil {
+			return c, nil
+		}
+		for fault := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintf(e.Stderr, "fastport: %s\n", fault)
+		}
+		return nil, usagef("nothing was started: mend what is named above; docs/configuration.md tells of every setting")
+	}
 }
