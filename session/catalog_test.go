@@ -32,6 +32,7 @@ type catalogs struct {
 	store *countingStore
 	bus   *busmemory.Bus
 	logs  *bytes.Buffer
+	log   *slog.Logger // one for all nodes: its handler has the lock
 	key   []byte
 }
 
@@ -63,10 +64,12 @@ func (s *countingStore) count() int {
 func newCatalogs() *catalogs {
 	key := make([]byte, MasterKeySize)
 	rand.Read(key)
+	logs := &bytes.Buffer{}
 	return &catalogs{
 		store: &countingStore{Store: memory.Open(storage.Options{}, time.Now)},
 		bus:   busmemory.NewBus(),
-		logs:  &bytes.Buffer{},
+		logs:  logs,
+		log:   slog.New(slog.NewJSONHandler(logs, nil)),
 		key:   key,
 	}
 }
@@ -81,7 +84,7 @@ func (c *catalogs) node(t *testing.T, id string) *Catalog {
 	n := c.bus.Node(id)
 	catalog := NewCatalog(CatalogConfig{
 		Store: c.store, Control: n, Sealer: sealer,
-		Logger:       slog.New(slog.NewJSONHandler(c.logs, nil)),
+		Logger:       c.log,
 		MaxRetention: 24 * time.Hour,
 	})
 	n.Listen(follower{catalog})

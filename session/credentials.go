@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/json"
 	"net/netip"
 
 	"github.com/fastport/fastport/protocol"
@@ -109,6 +110,19 @@ func (c *Catalog) check(ctx context.Context, name, password string, from netip.A
 	}
 	if !good {
 		return errUnauthorized
+	}
+	return nil
+}
+
+// Credential is a JSON string, and empty where something else stands in its place: malformed credentials are wrong
+// ones, and are refused as such.
+type Credential string
+
+// UnmarshalJSON never fails.
+func (c *Credential) UnmarshalJSON(b []byte) error {
+	var s string
+	if json.Unmarshal(b, &s) == nil {
+		*c = Credential(s)
 	}
 	return nil
 }
