@@ -48,6 +48,7 @@ func Postgres(t testing.TB) (dsn string) {
 type PostgresServer struct {
 	*Server
 	password string
+	data     string
 }
 
 // StartPostgres starts a Postgres of t's own; settings are "name=value". It ends with t.
@@ -76,6 +77,27 @@ func (p *PostgresServer) Database() (dsn string) {
 // Admin is the DSN of the superuser, who may change the server's settings.
 func (p *PostgresServer) Admin() (dsn string) { return p.dsn("postgres", "postgres") }
 
+// Exec runs one statement as the superuser.
+func (p *PostgresServer) Exec(sql string) {
+	p.t.Helper()
+	if err := p.exec(context.Background(), sql); err != nil {
+		p.t.Fatalf("testenv: %s: %v", sql, err)
+	}
+}
+
+// Demote restarts the server as a standby: in recovery, following nobody, taking reads alone.
+func (p *PostgresServer) Demote() {
+	p.t.Helper()
+	p.Stop()
+	if err := os.WriteFile(filepath.Join(p.data, "standby.signal"), nil, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+	p.Restart()
+}
+
+// Promote makes a standby the primary of a new timeline.
+func (p *PostgresServer) Promote() { p.t.Helper(); p.Exec("SELECT pg_promote()") }
+
 func newPostgres(t testing.TB, settings ...string) (*PostgresServer, error) {
 	const debian = "/usr/lib/postgresql/*/bin"
 	server, err := binary("postgres", "postgresql", debian)
@@ -94,15 +116,14 @@ func newPostgres(t testing.TB, settings ...string) (*PostgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &PostgresServer{Server: s, password: rand.Text()}
-	data := filepath.Join(s.dir, "data")
+	p := &PostgresServer{Server: s, password: rand.Text(), data: filepath.Join(s.dir, "data")}
 	secret := filepath.Join(s.dir, "password")
 	if err := os.WriteFile(secret, []byte(p.password), 0o644); err != nil { // the folder is its owner's alone
 		return p, err
 	}
 	// The server syncs; the making of an empty one need not.
 	build := exec.Command(initdb, "--no-sync", "--auth=scram-sha-256", "--pwfile="+secret, "--username=postgres",
-		"--encoding=UTF8", "--locale=C", "--pgdata="+data)
+		"--encoding=UTF8", "--locale=C", "--pgdata="+p.data)
 	build.Dir, build.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: as}
 	if said, err := build.CombinedOutput(); err != nil {
 		return p, fmt.Errorf("testenv: initdb: %w\n%s", err, said)
@@ -110,7 +131,7 @@ func newPostgres(t testing.TB, settings ...string) (*PostgresServer, error) {
 	_, port, _ := net.SplitHostPort(s.addr)
 	s.quit = syscall.SIGINT // "fast": ends the sessions, keeps the rest in order
 	s.command = func() *exec.Cmd {
-		args := []string{"-D", data, "-p", port}
+		args := []string{"-D", p.data, "-p", port}
 		for _, setting := range append([]string{
 			"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"}, settings...) {
 			args = append(args, "-c", setting)
@@ -134,7 +155,6 @@ func (p *PostgresServer) database() (dsn string, drop func() error, err error) {
 	}, err
 }
 
-// exec runs one statement as the superuser.
 func (p *PostgresServer) exec(ctx context.Context, sql string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -93,8 +93,10 @@ var errNoCancel = errors.New("postgres: a statement is never cancelled")
 // line is one connection to the server. A deadline hangs up and does no more: the driver would also dial the server to
 // have the statement cancelled, and a commit whose wait for a standby is cancelled reports success.
 type line struct {
-	dial pgconn.DialFunc
-	up   atomic.Bool
+	dial   pgconn.DialFunc
+	up     atomic.Bool
+	hungUp atomic.Bool
+	pg     *pgconn.PgConn
 }
 
 // dialContext dials until the connection is up, hosts and fallbacks included. Any later dial is for a cancel.
@@ -102,29 +104,53 @@ func (l *line) dialContext(ctx context.Context, network, addr string) (net.Conn,
 	if l.up.Load() {
 		return nil, errNoCancel
 	}
-	return l.dial(ctx, network, addr)
+	conn, err := l.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &lineConn{Conn: conn, line: l}, nil
 }
 
-func (l *line) watcher(c *pgconn.PgConn) ctxwatch.Handler {
+func (l *line) watcher(pg *pgconn.PgConn) ctxwatch.Handler {
+	l.pg = pg
 	l.up.Store(true)
-	return hangUp{c}
+	return l
 }
 
-// hangUp ends the wait for an answer when a context ends.
-type hangUp struct{ *pgconn.PgConn }
-
-// HandleCancel implements ctxwatch.Handler.
-func (h hangUp) HandleCancel(context.Context) {
-	h.Conn().SetDeadline(time.Unix(1, 0)) // any time in the past
+// HandleCancel implements ctxwatch.Handler: it ends the wait for an answer.
+func (l *line) HandleCancel(context.Context) {
+	l.hungUp.Store(true)
+	l.pg.Conn().SetDeadline(time.Unix(1, 0)) // any time in the past
 }
 
 // HandleUnwatchAfterCancel implements ctxwatch.Handler.
-func (h hangUp) HandleUnwatchAfterCancel() {
-	if h.IsClosed() {
-		h.Conn().Close() // at once: the driver would listen on for 15 s for a farewell
-		return
+func (l *line) HandleUnwatchAfterCancel() {
+	l.hungUp.Store(false) // where the answer was quicker, the connection stays good
+	l.pg.Conn().SetDeadline(time.Time{})
+}
+
+// lineConn closes as soon as a wait was cut short: the driver would listen on for 15 s for a farewell.
+type lineConn struct {
+	net.Conn
+	line *line
+}
+
+// Read implements net.Conn.
+func (c *lineConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil && c.line.hungUp.Load() {
+		c.Conn.Close()
 	}
-	h.Conn().SetDeadline(time.Time{}) // the answer was quicker
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *lineConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil && c.line.hungUp.Load() {
+		c.Conn.Close()
+	}
+	return n, err
 }
 
 // bound gives a call without a deadline one.
