@@ -1,0 +1,198 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/fastport/fastport/storage"
+)
+
+const (
+	groupEntries  = 1024
+	groupBytes    = 8 << 20
+	appendTimeout = 5 * time.Second
+	appendPause   = 50 * time.Millisecond // after a failure, doubled up to appendPauses
+	appendPauses  = time.Second
+)
+
+// committer appends the publishes of its topics in the order of their arrival. A group waits for nobody: what comes
+// while one commits is the next. Its queue is bounded in entries and in bytes; what is beyond is refused at once.
+type committer struct {
+	node *Node
+	wake chan struct{}
+
+	mu      sync.Mutex // guards the following
+	queue   []*publish
+	waiting int // entries reserved and not yet decided
+	bytes   int // their data
+	watched []*publish
+}
+
+func newCommitter(n *Node) *committer { return &committer{node: n, wake: make(chan struct{}, 1)} }
+
+// reserve takes room in the queue. False: there is none.
+func (k *committer) reserve(p *publish) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.waiting >= queueEntries || k.bytes+len(p.copy.Data) > k.node.cfg.QueueBytes && k.waiting > 0 {
+		return false
+	}
+	k.waiting++
+	k.bytes += len(p.copy.Data)
+	return true
+}
+
+// add queues what has room.
+func (k *committer) add(p *publish) {
+	k.mu.Lock()
+	k.queue = append(k.queue, p)
+	k.watched = append(k.watched, p)
+	k.mu.Unlock()
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// watch looks after a publish that is not to be committed.
+func (k *committer) watch(p *publish) {
+	k.mu.Lock()
+	k.watched = append(k.watched, p)
+	k.mu.Unlock()
+}
+
+// free ends reservations.
+func (k *committer) free(group []*publish) {
+	k.mu.Lock()
+	k.waiting -= len(group)
+	for _, p := range group {
+		k.bytes -= len(p.copy.Data)
+	}
+	k.mu.Unlock()
+}
+
+// group takes what is first in the queue.
+func (k *committer) group() []*publish {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n, size := 0, 0
+	for n < len(k.queue) && n < groupEntries && (n == 0 || size < groupBytes) {
+		size += len(k.queue[n].copy.Data)
+		n++
+	}
+	group := k.queue[:n:n]
+	if k.queue = k.queue[n:]; len(k.queue) == 0 {
+		k.queue = nil
+	}
+	return group
+}
+
+// run commits until ctx is done, and then what is in the queue, if the store lets it.
+func (k *committer) run(ctx context.Context) {
+	for {
+		group := k.group()
+		if len(group) > 0 {
+			k.commit(ctx, group)
+			continue
+		}
+		select {
+		case <-k.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// commit appends a group. While the store does not answer it tries again: an append that has been committed without a
+// word is told as a repeat. Whoever has waited too long has been told, and leaves the group.
+func (k *committer) commit(ctx context.Context, group []*publish) {
+	defer k.free(group)
+	var entries []storage.Entry
+	rest := group
+	for pause := appendPause; len(rest) > 0; pause = min(2*pause, appendPauses) {
+		rest = k.drop(rest, ctx.Err() != nil && pause > appendPause)
+		if len(rest) == 0 {
+			return
+		}
+		entries = entries[:0]
+		for _, p := range rest {
+			p.attempts++
+			entries = append(entries, storage.Entry{Topic: p.topic.stored(), MessageID: p.copy.MessageID,
+				Origin: storage.Subscriber(p.copy.Origin), Data: p.copy.Data, Hash: p.copy.Hash,
+				Timestamp: p.copy.Timestamp, Expiry: p.expiry})
+		}
+		begun := k.node.clock()
+		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+		results, epoch, err := k.node.store.Append(deadline, entries)
+		cancel()
+		k.node.figures.commits.Add(1)
+		k.node.figures.commitTime.Add(k.node.clock() - begun)
+		if err == nil {
+			k.node.observe(epoch)
+			rest = k.settle(rest, results, epoch)
+			if len(rest) == 0 {
+				return
+			}
+		} else {
+			k.node.log.Warn("append failed, will be repeated", slog.Any("error", err), slog.Int("entries", len(entries)))
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// settle hands out a group's results; it returns those to be tried again.
+func (k *committer) settle(group []*publish, results []storage.Appended, epoch string) (again []*publish) {
+	for i, p := range group {
+		r := results[i]
+		if r.Outcome == storage.Failed && refusal(r.Err) == errStore {
+			again = append(again, p)
+			continue
+		}
+		p.settle(r, epoch)
+	}
+	return again
+}
+
+// drop takes those out of a group whose publishers were told that it failed, or all of them at the end. What was
+// never tried is known to have failed; of the rest nobody knows, and a repeat finds out.
+func (k *committer) drop(group []*publish, all bool) []*publish {
+	rest := group[:0:0]
+	for _, p := range group {
+		switch {
+		case !all && !p.abandoned():
+			rest = append(rest, p)
+		case p.attempts == 0:
+			p.settle(storage.Appended{Outcome: storage.Failed, Err: storage.ErrUnavailable}, "")
+		default:
+			p.refuse(errStore)
+			p.forget()
+		}
+	}
+	return rest
+}
+
+// check looks for publishes that have waited too long.
+func (k *committer) check(now int64) {
+	k.mu.Lock()
+	list := k.watched
+	k.watched = nil
+	k.mu.Unlock()
+	n := 0
+	for _, p := range list {
+		if !p.overdue(now) {
+			list[n] = p
+			n++
+		}
+	}
+	clear(list[n:])
+	k.mu.Lock()
+	if n > 0 || cap(list) <= 1024 {
+		k.watched = append(list[:n], k.watched...)
+	}
+	k.mu.Unlock()
+}

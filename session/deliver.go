@@ -1,0 +1,139 @@
+package session
+
+import (
+	"time"
+
+	"github.com/fastport/fastport/backplane"
+)
+
+// copy delivers a live copy to the node's subscribers, in the channel's order.
+func (t *topic) copy(c *backplane.Copy) {
+	n := t.node
+	if !c.Issued.IsZero() && time.Since(c.Issued) > copyStale {
+		n.figures.late.Add(1)
+		return
+	}
+	now := n.clock()
+	m := newMessage(t, c, now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.seen.add(m.id, seenCopy, now)
+	if before&seenCopy != 0 {
+		n.figures.duplicates.Add(1)
+		return
+	}
+	if before&seenRow != 0 {
+		// Its durable subscribers have it from the store: the copy is late.
+		t.passEphemeral(m, now)
+		return
+	}
+	if m.qos > 0 {
+		t.takeOff(m, now)
+	}
+	if !t.holding {
+		t.passAll(m, now)
+		return
+	}
+	t.passEphemeral(m, now)
+	t.hold(m, now)
+}
+
+// takeOff notes a copy as undecided. mu is held.
+func (t *topic) takeOff(m *message, now int64) {
+	t.order.trim(now, t.lose)
+	t.arrivals++
+	m.place = t.arrivals
+	if t.flights == nil {
+		t.flights = map[string]*message{}
+	}
+	t.flights[m.id] = m
+	t.order.push(m)
+}
+
+// lose gives up a copy whose publisher is gone. mu is held.
+func (t *topic) lose(m *message) {
+	delete(t.flights, m.id)
+	m.decide(failed, 0)
+}
+
+// passAll sends m to every live feed. mu is held.
+func (t *topic) passAll(m *message, now int64) {
+	for _, f := range t.feeds {
+		if f.mode == live {
+			f.pass(m, now)
+		}
+	}
+}
+
+func (t *topic) passEphemeral(m *message, now int64) {
+	for _, f := range t.feeds {
+		if f.mode == live && f.sub == nil {
+			f.pass(m, now)
+		}
+	}
+}
+
+func (t *topic) passDurable(m *message, now int64) {
+	for _, f := range t.feeds {
+		if f.mode == live && f.sub != nil {
+			f.pass(m, now)
+		}
+	}
+}
+
+// hold keeps a copy back from durable subscribers until the gap before it is closed. Overflow sends them to the
+// store. mu is held.
+func (t *topic) hold(m *message, now int64) {
+	if t.live == 0 {
+		return
+	}
+	t.held = append(t.held, m)
+	t.heldBytes += len(m.data)
+	if len(t.held) <= heldMost && t.heldBytes <= heldBytes {
+		return
+	}
+	sure, first := t.sure(), t.unsent()
+	t.release()
+	for _, f := range t.feeds {
+		if f.mode == live && f.sub != nil {
+			f.lag(sure, first)
+			t.node.readers.add(f)
+		}
+	}
+}
+
+// unsent is the place of the first copy that live durable feeds did not get. mu is held.
+func (t *topic) unsent() uint64 {
+	for _, m := range t.held {
+		if m.place != 0 {
+			return m.place
+		}
+	}
+	return t.arrivals + 1
+}
+
+// sure is the seq up to which every live durable feed has had all: contig, but for what is held. mu is held.
+func (t *topic) sure() uint64 {
+	sure := t.contig
+	for _, m := range t.held {
+		if seq := m.seq.Load(); seq != 0 {
+			sure = min(sure, seq-1)
+		}
+	}
+	return sure
+}
+
+// release forgets what was held. mu is held.
+func (t *topic) release() {
+	t.holding, t.held, t.heldBytes = false, nil, 0
+}
+
+// letGo sends what was held, in the order of arrival. mu is held.
+func (t *topic) letGo(now int64) {
+	t.holding = false
+	for len(t.held) > 0 {
+		t.passDurable(t.held[0], now)
+		t.held = t.held[1:]
+	}
+	t.release()
+}

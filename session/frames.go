@@ -1,0 +1,138 @@
+package session
+
+import (
+	"context"
+
+	"github.com/fastport/fastport/protocol"
+)
+
+var (
+	errNotInitialized = protocol.Errorf(protocol.NotInitialized, "send init first")
+	errInitialized    = protocol.Errorf(protocol.Conflict, "this connection has logged in already; open another one")
+	errNoPush         = protocol.Errorf(protocol.Unavailable, "push is not enabled on this server")
+)
+
+// Text takes one text frame. Hot frames (publish, ack, ping) are done with when it returns; cold ones, which ask the
+// store, go on in the background while the connection's next frames wait.
+func (c *Conn) Text(frame []byte) (wait bool) {
+	f := c.node.frames.Get().(*protocol.ClientFrame)
+	defer c.node.frames.Put(f)
+	err := f.Parse(frame)
+	if err == nil {
+		if f.Type == protocol.TypeInit {
+			dropEmpty(f)
+		}
+		err = f.Validate()
+	}
+	if f.Type == protocol.TypeUnknown {
+		c.malformed(f, err)
+		return false
+	}
+	c.bad = 0
+	ready := c.ready.Load()
+	switch {
+	case f.Type == protocol.TypeInit && c.begun:
+		c.answer(LaneControl, &protocol.ServerFrame{Type: protocol.TypeError, Code: errInitialized.Code, Text: errInitialized.Text})
+	case f.Type == protocol.TypeInit && err != nil:
+		c.begun = true
+		c.fail(f, err)
+	case f.Type != protocol.TypeInit && !ready:
+		c.answer(LaneControl, &protocol.ServerFrame{Type: protocol.TypeError, Code: errNotInitialized.Code, Text: errNotInitialized.Text,
+			Topic: f.Topic, MessageID: f.MessageID, FileID: f.FileID})
+	case err != nil:
+		c.refuse(f, err)
+	default:
+		return c.take(f)
+	}
+	return false
+}
+
+// take does what a frame of good form asks for.
+func (c *Conn) take(f *protocol.ClientFrame) (wait bool) {
+	switch f.Type {
+	case protocol.TypePublish:
+		c.publish(f)
+	case protocol.TypeAck:
+		c.ack(f)
+	case protocol.TypePing:
+		c.answer(LaneControl, &protocol.ServerFrame{Type: protocol.TypePong, ServerTime: c.node.storeNow().UnixMilli()})
+	case protocol.TypeInit:
+		c.begun = true
+		l := initOf(f)
+		return c.cold(func(ctx context.Context) { c.login(ctx, l) })
+	case protocol.TypeSubscribe:
+		topic := string(f.Topic)
+		return c.cold(func(ctx context.Context) { c.subscribe(ctx, topic) })
+	case protocol.TypeUnsubscribe:
+		topic := string(f.Topic)
+		return c.cold(func(ctx context.Context) { c.unsubscribe(ctx, topic) })
+	case protocol.TypeInitFile, protocol.TypeEndFile, protocol.TypeCancelFile, protocol.TypeFileAck, protocol.TypeFileResume:
+		if err := c.node.files.text(c.filePeer(), f); err != nil {
+			c.refuse(f, err)
+		}
+	default:
+		c.refuse(f, errNoPush)
+	}
+	return false
+}
+
+// Binary takes one binary frame: a chunk of a file.
+func (c *Conn) Binary(frame []byte) (wait bool) {
+	if !c.ready.Load() {
+		c.answer(LaneControl, &protocol.ServerFrame{Type: protocol.TypeError, Code: errNotInitialized.Code, Text: errNotInitialized.Text})
+		return false
+	}
+	wait, err := c.node.files.chunk(c.filePeer(), frame)
+	if err != nil {
+		c.malformed(&protocol.ClientFrame{}, err)
+		return false
+	}
+	c.bad = 0
+	return wait
+}
+
+// malformed answers a frame that is none, and closes the connection after too many of them in a row.
+func (c *Conn) malformed(f *protocol.ClientFrame, err error) {
+	c.node.figures.malformed.Add(1)
+	c.refuse(f, err)
+	if c.bad++; c.bad >= protocol.MaxBadFrames {
+		c.stop(protocol.CloseProtocol, "too many bad frames in a row")
+	}
+}
+
+// dropEmpty takes an empty clientId or userId for none, as clients that always send the field mean it.
+func dropEmpty(f *protocol.ClientFrame) {
+	if len(f.ClientID) == 0 {
+		f.ClientID = nil
+	}
+	if len(f.UserID) == 0 {
+		f.UserID = nil
+	}
+}
+
+// filePeer is the connection as file transfers see it.
+func (c *Conn) filePeer() *filePeer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil {
+		c.file = &filePeer{session: c.tenant.id, version: c.version, socket: c.socket}
+		if c.subscriber != nil {
+			c.file.subscriber = c.subscriber.key
+		}
+	}
+	return c.file
+}
+
+// receivers lists who gets the files of a topic: it is what openFiles asks for.
+func (n *Node) receivers(session, topic string) []*filePeer {
+	t := n.topicOf(session, topic)
+	if t == nil {
+		return nil
+	}
+	conns := t.receivers()
+	list := make([]*filePeer, len(conns))
+	for i, c := range conns {
+		list[i] = c.filePeer()
+	}
+	return list
+}

@@ -1,0 +1,210 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/storage"
+)
+
+// initFrame is what an init frame asks for.
+type initFrame struct {
+	session, password string
+	client, user      string
+	version           int
+}
+
+func initOf(f *protocol.ClientFrame) initFrame {
+	return initFrame{session: string(f.SessionName), password: string(f.Password), client: string(f.ClientID),
+		user: string(f.UserID), version: min(max(f.Protocol, protocol.Version1), protocol.Version2)}
+}
+
+// login answers init: it checks the password, takes an older connection of the same clientId over, and attaches what
+// the subscriber holds.
+func (c *Conn) login(ctx context.Context, l initFrame) {
+	f := &protocol.ClientFrame{Type: protocol.TypeInit}
+	row, err := c.node.catalog.Authenticate(ctx, l.session, l.password, c.from)
+	if err != nil {
+		c.fail(f, err)
+		return
+	}
+	c.client, c.user, c.version = l.client, l.user, l.version
+	for {
+		t := c.node.tenant(row)
+		if t == nil {
+			c.fail(f, errSessionGone)
+			return
+		}
+		c.tenant = t
+		done, rows, resumed, err := c.attach(ctx)
+		if err == errForgotten {
+			continue // idle until now, and forgotten between two steps
+		}
+		if err != nil {
+			c.fail(f, err)
+			return
+		}
+		c.welcome(row, rows, resumed)
+		done()
+		return
+	}
+}
+
+var errForgotten = protocol.Errorf(protocol.Unavailable, "try again")
+
+// attach makes the connection its subscriber's, and returns what that holds. done ends the subscriber's turn.
+func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscription, resumed bool, err error) {
+	t := c.tenant
+	var key storage.Subscriber
+	switch {
+	case c.client != "":
+		key = clientSubscriber(c.client)
+	case c.user != "":
+		key = userSubscriber(c.user)
+	default:
+		if !t.enter(c) {
+			return nil, nil, false, errForgotten
+		}
+		return func() {}, nil, false, nil
+	}
+	if done, err = c.node.turns.take(ctx, turn{t.id, key}); err != nil {
+		return nil, nil, false, errStore
+	}
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	s := t.subscriber(key)
+	bump := true
+	switch here := t.connsOf(s); {
+	case s.client():
+		for _, old := range here {
+			old.stop(protocol.CloseTakenOver, "taken over by a newer connection")
+			old.detach()
+			resumed = true
+		}
+		if !resumed {
+			resumed = c.node.takeOver(ctx, t, key)
+		}
+	case len(here) > 0:
+		bump = false
+	default:
+		bump = !c.node.online(ctx, t, key)
+	}
+	if s.unflushed.Load() > 0 {
+		if err := c.node.cursors.flush(ctx); err != nil {
+			return nil, nil, false, errStore
+		}
+	}
+	if rows, err = c.node.store.Attach(ctx, t.id, key, bump); err != nil {
+		return nil, nil, false, errStore
+	}
+	c.subscriber = s
+	if !t.enter(c) {
+		c.subscriber = nil
+		return nil, nil, false, errForgotten
+	}
+	c.node.presence.write(ctx, t, key)
+	return done, rows, resumed || len(rows) > 0, nil
+}
+
+// welcome answers a good init, and has the held topics flow: to version 1 only once it subscribes.
+func (c *Conn) welcome(row storage.Session, rows []storage.Subscription, resumed bool) {
+	n := c.node
+	answer := &protocol.ServerFrame{Type: protocol.TypeInitResponse, Success: true, SessionName: []byte(row.Name),
+		Protocol: c.version, Resumed: resumed, ServerTime: n.storeNow().UnixMilli(), KeyCheck: row.KeyCheck,
+		Limits: protocol.SessionLimits{MaxPayload: n.cfg.MaxPayload, MaxInFlight: n.cfg.MaxInFlight,
+			ChunkSize: protocol.ChunkSize, RetryInterval: row.RetryInterval.Milliseconds(),
+			MessageExpiryTime: c.tenant.expiry().Milliseconds()}}
+	if c.client != "" {
+		answer.ClientID = []byte(c.client)
+	}
+	if c.user != "" {
+		answer.UserID = []byte(c.user)
+	}
+	for _, r := range rows {
+		answer.Topics = append(answer.Topics, r.Topic.Name)
+	}
+	slices.Sort(answer.Topics)
+	c.answer(LaneControl, answer)
+	c.ready.Store(true)
+	if c.version < protocol.Version2 {
+		return
+	}
+	for _, r := range rows {
+		if t := c.tenant.topic([]byte(r.Topic.Name)); t != nil {
+			n.observe(r.Epoch)
+			if f := c.follow(t, c.tenant.acquire(c.subscriber, r), r.Head); f != nil {
+				t.fence(func(error) { f.open() })
+			}
+		}
+	}
+}
+
+// fail answers a bad init and closes behind the answer.
+func (c *Conn) fail(f *protocol.ClientFrame, err error) {
+	c.node.figures.rejected.Add(1)
+	c.refuse(f, err)
+	c.stop(protocol.CloseNotAuthenticated, "not authenticated")
+}
+
+// takeOverPatience bounds the wait for other nodes.
+const takeOverPatience = 2 * time.Second
+
+// takeOver has other nodes let go of a subscriber, if one holds it. It reports whether one did.
+func (n *Node) takeOver(ctx context.Context, t *tenant, key storage.Subscriber) bool {
+	if !n.online(ctx, t, key) {
+		return false
+	}
+	nodes, err := n.bus.Nodes(ctx)
+	if err != nil || len(nodes) < 2 {
+		return false
+	}
+	token, released := n.releases.expect(len(nodes) - 1)
+	defer n.releases.forget(token)
+	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
+	defer cancel()
+	err = n.bus.Tell(ctx, backplane.Command{Kind: backplane.TakeOver, Session: t.id, Name: t.name,
+		Subscriber: string(key), Node: n.cfg.NodeID, Token: token})
+	if err == nil {
+		select {
+		case <-released:
+		case <-ctx.Done():
+		}
+	}
+	return true
+}
+
+// online reports whether any node holds a connection of a subscriber; false where nobody can say.
+func (n *Node) online(ctx context.Context, t *tenant, key storage.Subscriber) bool {
+	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
+	defer cancel()
+	list, err := n.bus.Online(ctx, t.id, []string{string(key)})
+	return err == nil && len(list) == 1 && list[0]
+}
+
+// release answers another node's TakeOver: it stops the subscriber here, and says so when its acks are in the store.
+func (n *Node) release(ctx context.Context, cmd *backplane.Command) {
+	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
+	defer cancel()
+	key := storage.Subscriber(cmd.Subscriber)
+	if t := n.tenantByID(cmd.Session); t != nil {
+		done, err := n.turns.take(ctx, turn{t.id, key})
+		if err != nil {
+			return
+		}
+		defer done()
+		if s := t.known(key); s != nil {
+			t.takenOver(s)
+			if s.unflushed.Load() > 0 && n.cursors.flush(ctx) != nil {
+				return
+			}
+		}
+	}
+	n.bus.Tell(ctx, backplane.Command{Kind: backplane.Released, Session: cmd.Session, Name: cmd.Name,
+		Subscriber: cmd.Subscriber, Node: n.cfg.NodeID, Token: cmd.Token})
+}

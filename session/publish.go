@@ -1,0 +1,411 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/storage"
+)
+
+// How long a publish waits, for what.
+const (
+	commitPatience   = int64(5 * time.Second) // for its commit; then it is refused as unavailable
+	routesPatience   = int64(3 * time.Second) // for the backplane, once it is committed; then it is acked all the same
+	announcePatience = int64(time.Second)     // for its announce, where that is all there is; then it is refused
+)
+
+// Publication is what a back end publishes.
+type Publication struct {
+	Topic        string
+	MessageID    string
+	Data         []byte // kept; the caller does not change it any more
+	Hash         string // lower-case hex SHA-256 of Data; "": none
+	Timestamp    int64  // ms
+	HasTimestamp bool
+	Retry        bool // a resend
+	AtMostOnce   bool // qos 0
+}
+
+// Published tells how a publish went.
+type Published struct {
+	MessageID   string
+	Seq         uint64 // 0: nothing had to be stored
+	DeliveredTo int    // subscribers connected to this node
+}
+
+// Publish publishes for a session and waits for the ack. The error is a *protocol.Error where the publish was refused;
+// after any other, of ctx, the outcome is unknown and repeating with Retry is safe.
+func (n *Node) Publish(ctx context.Context, sess storage.Session, m Publication) (Published, error) {
+	if !protocol.ValidTopic([]byte(m.Topic)) || !protocol.ValidMessageID([]byte(m.MessageID)) {
+		return Published{}, protocol.Errorf(protocol.BadRequest, "topic or messageId: not of the form it takes")
+	}
+	t := n.tenant(sess)
+	if t == nil {
+		return Published{}, errSessionGone
+	}
+	qos := uint8(1)
+	if m.AtMostOnce {
+		qos = 0
+	}
+	answer := make(chan *publish, 1)
+	p := &publish{retry: m.Retry, done: func(p *publish) { answer <- p }}
+	p.copy = backplane.Copy{MessageID: m.MessageID, Data: m.Data, Hash: m.Hash, Timestamp: m.Timestamp, QoS: qos}
+	if err := t.accept(p, []byte(m.Topic), m.HasTimestamp); err != nil {
+		return Published{}, err
+	}
+	select {
+	case <-answer:
+	case <-ctx.Done():
+		return Published{}, context.Cause(ctx)
+	}
+	if p.refused != nil {
+		return Published{}, p.refused
+	}
+	return Published{MessageID: m.MessageID, Seq: p.note.Seq, DeliveredTo: p.width}, nil
+}
+
+var (
+	errSessionGone = protocol.Errorf(protocol.NotFound, "the session does not exist any more")
+	errStore       = protocol.Errorf(protocol.Unavailable, "the store does not answer; send it again")
+	errRoutes      = protocol.Errorf(protocol.Unavailable, "it could not be passed on; send it again")
+	errQueueFull   = protocol.Errorf(protocol.Unavailable, "too much waits for the store; send it again later")
+)
+
+// publish is one publish on its way: to the backplane, to the store, and back to its publisher.
+type publish struct {
+	topic   *topic
+	conn    *Conn // nil: a back end's
+	retry   bool
+	first   bool // appended before it is announced
+	expiry  time.Duration
+	copy    backplane.Copy
+	note    backplane.Note
+	started int64
+	width   int // subscribers connected here when it came
+	done    func(*publish)
+
+	// Owned by the committer.
+	attempts int
+
+	mu          sync.Mutex // guards the following
+	decided     int64      // when the store's word came
+	stored      bool
+	announced   bool
+	unannounced error // why not
+	noted       bool
+	answered    bool
+	refused     *protocol.Error
+}
+
+// publish takes a publish frame.
+func (c *Conn) publish(f *protocol.ClientFrame) {
+	p := &publish{conn: c, retry: f.Retry}
+	p.copy = backplane.Copy{MessageID: string(f.MessageID), Data: append([]byte(nil), f.Data...), Hash: string(f.Hash),
+		Timestamp: f.Timestamp, QoS: f.QoS}
+	if c.subscriber != nil {
+		p.copy.Origin = string(c.subscriber.key)
+	}
+	if err := c.tenant.accept(p, f.Topic, f.HasTimestamp); err != nil {
+		c.refuse(f, err)
+	}
+}
+
+// accept checks a publish and sends it on its way. An error is the answer: nothing has been done.
+func (t *tenant) accept(p *publish, topic []byte, stamped bool) *protocol.Error {
+	n := t.node
+	if err := t.check(&p.copy, stamped); err != nil {
+		n.figures.refused.Add(1)
+		return err
+	}
+	if !t.allow(len(p.copy.Data)) {
+		n.figures.limited.Add(1)
+		return protocol.Errorf(protocol.RateLimited, "the session publishes too much; send it again later")
+	}
+	tp := t.topic(topic)
+	if tp == nil {
+		return errSessionGone
+	}
+	if !stamped {
+		p.copy.Timestamp = n.storeNow().UnixMilli()
+	}
+	p.topic, p.started, p.expiry = tp, n.clock(), t.expiry()
+	p.copy.Channel, p.copy.Node = tp.channel, n.cfg.NodeID
+	p.note = backplane.Note{Channel: tp.channel, MessageID: p.copy.MessageID, Origin: p.copy.Origin}
+	if p.width = int(tp.width.Load()); p.conn != nil {
+		p.copy.Conn = p.conn.number
+		if p.conn.version == protocol.Version1 && p.width > 0 && p.conn.feed(tp.name) != nil {
+			p.width--
+		}
+	}
+	n.figures.publishes.Add(1)
+	if p.copy.QoS == 0 {
+		p.decided = p.started
+		tp.committer().watch(p)
+		p.announce()
+		return nil
+	}
+	return p.start()
+}
+
+// start puts the publish among its topic's undecided ones and announces it, unless it must be appended first: it may
+// be there already, or follow one of its connection's that may.
+func (p *publish) start() *protocol.Error {
+	t := p.topic
+	t.publishing.Lock()
+	if t.pending == nil {
+		t.pending = map[string]*publish{}
+	}
+	_, again := t.pending[p.copy.MessageID]
+	t.pending[p.copy.MessageID] = p
+	t.publishing.Unlock()
+	p.first = p.retry || again || p.conn != nil && p.conn.appendsFirst(t)
+	if p.first && p.conn != nil {
+		p.conn.appendFirst(t)
+	}
+	k := t.committer()
+	if !k.reserve(p) {
+		p.forget()
+		return errQueueFull
+	}
+	if !p.first {
+		p.announce()
+	}
+	k.add(p)
+	return nil
+}
+
+// forget takes a decided publish out of the undecided ones.
+func (p *publish) forget() {
+	t := p.topic
+	t.publishing.Lock()
+	if t.pending[p.copy.MessageID] == p {
+		delete(t.pending, p.copy.MessageID)
+	}
+	t.publishing.Unlock()
+	if p.first && p.conn != nil {
+		p.conn.appendedFirst(t)
+	}
+}
+
+// announce sends the live copy.
+func (p *publish) announce() {
+	n := p.topic.node
+	if n.down.Load() {
+		p.announceDone(backplane.ErrUnavailable)
+		return
+	}
+	n.bus.Announce(&p.copy, p.announceDone)
+}
+
+func (p *publish) announceDone(err error) {
+	p.mu.Lock()
+	p.announced, p.unannounced = true, err
+	p.mu.Unlock()
+	p.complete(false)
+}
+
+func (p *publish) noteDone(error) {
+	p.mu.Lock()
+	p.noted = true
+	p.mu.Unlock()
+	p.complete(false)
+}
+
+// settle takes the store's word and tells everybody who has the copy, or has not.
+func (p *publish) settle(r storage.Appended, epoch string) {
+	t, n := p.topic, p.topic.node
+	down := n.down.Load()
+	p.note.Epoch = epoch
+	switch r.Outcome {
+	case storage.Stored, storage.Repeat:
+		p.note.Seq = r.Seq
+		if r.Outcome == storage.Stored {
+			n.figures.stored.Add(1)
+			n.heads.appended(t, r.Seq)
+		} else {
+			n.figures.repeats.Add(1)
+		}
+		// A first attempt may have been committed without a word, and then nobody has the copy yet.
+		if p.first && (r.Outcome == storage.Stored || p.attempts > 1) {
+			p.copy.Retry = p.retry
+			p.announce()
+		}
+		if down {
+			t.serve(p)
+			p.noteDone(backplane.ErrUnavailable)
+		} else {
+			n.bus.Settle(&p.note, p.noteDone)
+		}
+	case storage.NotStored:
+		if p.first {
+			p.copy.Retry = p.retry
+			p.announce()
+		}
+		if !down {
+			n.bus.Settle(&p.note, func(error) {})
+		}
+	default:
+		p.note.Failed = true
+		if !p.first && !down {
+			n.bus.Settle(&p.note, func(error) {})
+		}
+		p.refuse(refusal(r.Err))
+	}
+	p.mu.Lock()
+	p.decided = n.clock()
+	p.stored = r.Outcome == storage.Stored || r.Outcome == storage.Repeat
+	if p.first && !p.announced && r.Outcome == storage.Repeat && p.attempts <= 1 {
+		p.announced = true // there was none
+	}
+	p.mu.Unlock()
+	p.forget()
+	p.complete(false)
+}
+
+// serve delivers on this node alone what the backplane cannot carry.
+func (t *topic) serve(p *publish) {
+	if t.width.Load() == 0 {
+		return
+	}
+	t.copy(&p.copy)
+	t.note(&p.note)
+}
+
+// refuse answers with a failure, if nothing was answered yet.
+func (p *publish) refuse(err *protocol.Error) {
+	p.mu.Lock()
+	if p.answered {
+		p.mu.Unlock()
+		return
+	}
+	p.answered, p.refused = true, err
+	p.mu.Unlock()
+	p.topic.node.figures.refused.Add(1)
+	if p.conn != nil {
+		p.conn.answerRefused(p, err)
+	} else {
+		p.done(p)
+	}
+}
+
+// complete acks the publish once everything has been answered, or, late, given up.
+func (p *publish) complete(late bool) {
+	p.mu.Lock()
+	switch {
+	case p.answered || p.decided == 0:
+		p.mu.Unlock()
+		return
+	case !p.stored && p.announced && p.unannounced != nil, !p.stored && !p.announced && late:
+		p.mu.Unlock()
+		p.refuse(errRoutes)
+		return
+	case !late && !p.announced, !late && p.stored && !p.noted:
+		p.mu.Unlock()
+		return
+	}
+	p.answered = true
+	p.mu.Unlock()
+	p.topic.node.figures.acked.Add(1)
+	if p.conn != nil {
+		p.conn.answerPublished(p)
+	} else {
+		p.done(p)
+	}
+}
+
+// overdue gives up what the publish waits for when it has waited long enough. It reports whether it is answered.
+func (p *publish) overdue(now int64) bool {
+	p.mu.Lock()
+	answered, decided, stored := p.answered, p.decided, p.stored
+	p.mu.Unlock()
+	switch {
+	case answered:
+		return true
+	case decided == 0:
+		if now-p.started < commitPatience {
+			return false
+		}
+		p.refuse(errStore)
+	case stored && now-decided >= routesPatience, !stored && now-decided >= announcePatience:
+		p.complete(true)
+	default:
+		return false
+	}
+	return true
+}
+
+// abandoned reports whether the publisher has been told that it failed.
+func (p *publish) abandoned() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused != nil
+}
+
+// refusal says to a client why the store refused an entry.
+func refusal(err error) *protocol.Error {
+	switch {
+	case errors.Is(err, storage.ErrNoSession):
+		return errSessionGone
+	case errors.Is(err, storage.ErrQuota):
+		return protocol.Errorf(protocol.QuotaExceeded, "the session has no room for more stored messages or topics")
+	case errors.Is(err, storage.ErrInvalid):
+		return protocol.Errorf(protocol.BadRequest, "the message holds text that cannot be stored")
+	case errors.Is(err, storage.ErrFull):
+		return protocol.Errorf(protocol.Unavailable, "the server has no room for more messages; send it again later")
+	default:
+		return errStore
+	}
+}
+
+// check is what a publish must pass before anything is done with it.
+func (t *tenant) check(c *backplane.Copy, stamped bool) *protocol.Error {
+	if c.Hash != "" {
+		sum := sha256.Sum256(c.Data)
+		var text [2 * sha256.Size]byte
+		hex.Encode(text[:], sum[:])
+		if string(text[:]) != c.Hash {
+			return protocol.Errorf(protocol.HashMismatch, "hash: is not the SHA-256 of data as lower-case hex")
+		}
+	}
+	if !suite2(c.Data) {
+		if t.suite.Load() == 2 {
+			return protocol.Errorf(protocol.BadRequest, "data: this session takes messages of suite 2 only")
+		}
+		return nil
+	}
+	if !stamped {
+		return protocol.Errorf(protocol.BadRequest, "timestamp: missing; a message of suite 2 is bound to it")
+	}
+	now := t.node.storeNow().UnixMilli()
+	switch {
+	case c.Timestamp < now-protocol.MaxPast.Milliseconds():
+		return protocol.Errorf(protocol.Expired, "timestamp: older than 10 minutes; seal the message again")
+	case c.Timestamp > now+protocol.MaxFuture.Milliseconds():
+		return protocol.Errorf(protocol.ClockSkew, "timestamp: more than 5 minutes ahead; correct the clock by serverTime")
+	}
+	return nil
+}
+
+// suite2Least is the shortest data of suite 2: kid, sender, counter and tag around nothing, in base64url.
+const suite2Least = 2 + (4+16+8+16)*4/3 + 1
+
+// suite2 reports whether data has the form of suite 2: "2." and unpadded base64url.
+func suite2(data []byte) bool {
+	if len(data) < suite2Least || data[0] != '2' || data[1] != '.' || (len(data)-2)%4 == 1 {
+		return false
+	}
+	for _, b := range data[2:] {
+		switch {
+		case b >= 'a' && b <= 'z', b >= 'A' && b <= 'Z', b >= '0' && b <= '9', b == '-', b == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}

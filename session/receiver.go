@@ -1,0 +1,95 @@
+package session
+
+import (
+	"context"
+	"sync"
+
+	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/protocol"
+)
+
+// Copy takes a live copy.
+func (n *Node) Copy(c *backplane.Copy) {
+	if t := n.topicOf(c.Channel.Session, c.Channel.Topic); t != nil {
+		t.copy(c)
+	}
+}
+
+// Note takes the store's word on a copy.
+func (n *Node) Note(nt *backplane.Note) {
+	if t := n.topicOf(nt.Channel.Session, nt.Channel.Topic); t != nil {
+		t.note(nt)
+	}
+}
+
+// Heads takes another node's word on how far a topic has come.
+func (n *Node) Heads(h *backplane.Heads) {
+	if !n.agrees(h.Epoch) {
+		return
+	}
+	if t := n.topicOf(h.Channel.Session, h.Channel.Topic); t != nil {
+		t.mu.Lock()
+		t.learn(h.Seq, n.clock())
+		t.mu.Unlock()
+	}
+}
+
+// Command takes a word from another node, or from this node's catalog.
+func (n *Node) Command(c *backplane.Command) {
+	switch c.Kind {
+	case backplane.SessionDropped:
+		n.catalog.Forget(c.Name)
+		n.CloseSession(c.Session, protocol.CloseSessionGone, "the session was dropped")
+	case backplane.SessionSuspended:
+		n.catalog.Forget(c.Name)
+		n.CloseSession(c.Session, protocol.CloseSessionGone, "the session is suspended")
+	case backplane.SessionChanged:
+		n.catalog.Forget(c.Name)
+	case backplane.TakeOver:
+		cmd := *c
+		n.begin(func(ctx context.Context) { n.release(ctx, &cmd) })
+	case backplane.Released:
+		n.releases.got(c.Token)
+	}
+}
+
+// releases counts the answers to this node's take-overs.
+type releases struct {
+	mu      sync.Mutex // guards the following
+	last    uint64
+	waiting map[uint64]*release
+}
+
+type release struct {
+	missing int
+	done    chan struct{}
+}
+
+// expect makes a token and a channel that is closed once so many nodes have answered.
+func (r *releases) expect(nodes int) (token uint64, done <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting == nil {
+		r.waiting = map[uint64]*release{}
+	}
+	r.last++
+	w := &release{missing: nodes, done: make(chan struct{})}
+	r.waiting[r.last] = w
+	return r.last, w.done
+}
+
+func (r *releases) got(token uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w := r.waiting[token]; w != nil {
+		if w.missing--; w.missing == 0 {
+			close(w.done)
+		}
+	}
+}
+
+func (r *releases) forget(token uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.waiting, token)
+}

@@ -1,0 +1,65 @@
+package session
+
+// ring is called when something of the connection is due: it sends again what is not acked, gives up what was sent
+// often enough, and goes on with what waits for room.
+//
+// A try counts only once a pong to a later ping has come: so what is due first asks for one, and Alive rings again.
+func (c *Conn) ring(now int64) {
+	interval, limit := c.tenant.retryAfter.Load(), int(c.tenant.retryLimit.Load())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() || c.detached {
+		return
+	}
+	alive := c.alive.Load()
+	next, asked := int64(0), false
+	due := func(at int64) {
+		if next == 0 || at < next {
+			next = at
+		}
+	}
+	c.window.keep(func(o *out) bool {
+		switch {
+		case o.m.fate.Load() == failed:
+			return false // it was refused after all
+		case o.m.expires <= now:
+			c.expire(o.f, o.m)
+			return false
+		case o.sent+interval > now:
+		case alive < o.sent:
+			asked = asked || c.pinged < o.sent
+			due(o.m.expires)
+			return true
+		case int(o.tries) >= limit:
+			c.giveUp(o)
+			return false
+		case c.socket.Send(LaneMessage, o.m.packet(int(o.tries)+1, false)):
+			o.tries++
+			o.sent = now
+			c.node.figures.redeliveries.Add(1)
+		default:
+			due(now + parkFor) // the outbox is full
+			return true
+		}
+		due(min(o.sent+interval, o.m.expires))
+		return true
+	})
+	if asked {
+		c.pinged = now
+		c.socket.Ping()
+	}
+	c.window.rest()
+	if next != 0 {
+		c.node.alarms.set(&c.alarm, next)
+	}
+	c.resumeLocked(now, true)
+}
+
+// giveUp ends the tries of a message for this subscriber. A user's other connections may still get it acked: then it
+// is only this window's. mu is held.
+func (c *Conn) giveUp(o *out) {
+	c.node.figures.givenUp.Add(1)
+	if o.f.sub == nil || c.subscriber.client() || c.subscriber.alone() {
+		o.m.settle(o.f.sub, true)
+	}
+}

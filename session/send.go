@@ -1,0 +1,211 @@
+package session
+
+import (
+	"slices"
+
+	"github.com/fastport/fastport/protocol"
+)
+
+// backlog is what waits for room in an ephemeral subscriber's window: at most OutboxBytes of frames, then 4008.
+type backlog struct {
+	list  []waits
+	bytes int
+}
+
+type waits struct {
+	m *message
+	f *feed
+}
+
+func (b *backlog) push(w waits, size int) {
+	b.list = append(b.list, w)
+	b.bytes += size
+}
+
+func (b *backlog) pop(size int) {
+	b.list[0] = waits{}
+	if b.list = b.list[1:]; len(b.list) == 0 {
+		b.list = nil
+	}
+	b.bytes -= size
+}
+
+func (b *backlog) keep(stay func(*waits) bool) {
+	b.list = slices.DeleteFunc(b.list, func(w waits) bool {
+		if stay(&w) {
+			return false
+		}
+		b.bytes -= w.size()
+		return true
+	})
+}
+
+// size is what a waiting message counts for.
+func (w *waits) size() int { return len(w.m.data) + 256 }
+
+// deliver sends m on a feed. False: there is no room for it, and a durable feed must read on later, when the
+// connection has queued it. The topic's mu is held.
+func (c *Conn) deliver(f *feed, m *message, replay bool, now int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		return true
+	}
+	n := c.node
+	if m.qos == 0 {
+		c.sendOnce(m)
+		return true
+	}
+	room := c.window.len() < n.cfg.MaxInFlight && len(c.backlog.list) == 0
+	if m.expires <= now {
+		c.expire(f, m)
+		return true
+	}
+	if room && c.push(f, m, replay, now) {
+		return true
+	}
+	if f.sub != nil {
+		c.park(f, now)
+		return false
+	}
+	w := waits{m, f}
+	if c.backlog.bytes+w.size() > n.cfg.OutboxBytes {
+		n.figures.slow.Add(1)
+		c.closed.Store(true)
+		c.socket.Close(protocol.CloseSlowConsumer, "too many messages wait for an ack")
+		return true
+	}
+	c.backlog.push(w, w.size())
+	if room {
+		n.alarms.set(&c.alarm, now+parkFor) // the socket is full, not the window: no ack will tell
+	}
+	return true
+}
+
+// deliverOnce sends what nobody is owed.
+func (c *Conn) deliverOnce(m *message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed.Load() {
+		c.sendOnce(m)
+	}
+}
+
+// sendOnce sends m where there is room, and forgets it. mu is held.
+func (c *Conn) sendOnce(m *message) {
+	room := c.window.len() < c.node.cfg.MaxInFlight && len(c.backlog.list) == 0
+	if room && c.socket.Send(LaneMessage, m.packet(0, false)) {
+		c.node.figures.deliveries.Add(1)
+	} else {
+		c.node.figures.dropped.Add(1)
+	}
+}
+
+// push sends m and puts it into the window. mu is held.
+func (c *Conn) push(f *feed, m *message, replay bool, now int64) bool {
+	if !c.socket.Send(LaneMessage, m.packet(0, replay)) {
+		return false
+	}
+	tries := uint16(0)
+	if m.flagged && m.place != 0 {
+		tries = 1 // it said so
+	}
+	c.window.push(out{m: m, f: f, sent: now, tries: tries})
+	c.node.alarms.set(&c.alarm, min(now+c.tenant.retryAfter.Load(), m.expires))
+	c.node.figures.deliveries.Add(1)
+	return true
+}
+
+// park keeps a feed until there is room. mu is held.
+func (c *Conn) park(f *feed, now int64) {
+	if !f.parked {
+		f.parked = true
+		c.behind = append(c.behind, f)
+	}
+	if c.window.len() < c.node.cfg.MaxInFlight {
+		c.node.alarms.set(&c.alarm, now+parkFor) // the socket is full, not the window: no ack will tell
+	}
+}
+
+// room is how many more messages may go out; where it is 0 the feed is parked.
+func (c *Conn) room(f *feed) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	room := c.node.cfg.MaxInFlight - c.window.len()
+	if room <= 0 {
+		c.park(f, c.node.clock())
+		return 0
+	}
+	return room
+}
+
+// outTo is the seqs that are out on a feed.
+func (c *Conn) outTo(f *feed) map[uint64]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seqs := map[uint64]bool{}
+	for i := c.window.head; i < len(c.window.list); i++ {
+		if o := &c.window.list[i]; o.f == f {
+			seqs[o.m.seq.Load()] = true
+		}
+	}
+	return seqs
+}
+
+// resume goes on with what waits for room.
+func (c *Conn) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resumeLocked(c.node.clock(), false)
+}
+
+// few is how many feeds of a connection are read at once.
+const few = 4
+
+// resumeLocked goes on with what waits for room; feeds wait for a good deal of it, unless they have waited for long.
+// mu is held.
+func (c *Conn) resumeLocked(now int64, long bool) {
+	most := c.node.cfg.MaxInFlight
+	for len(c.backlog.list) > 0 && c.window.len() < most && !c.closed.Load() {
+		w := c.backlog.list[0]
+		if w.m.expires > now && !c.push(w.f, w.m, false, now) {
+			c.node.alarms.set(&c.alarm, now+parkFor)
+			break
+		}
+		c.backlog.pop(w.size())
+	}
+	room := most - c.window.len()
+	if len(c.behind) == 0 || room <= 0 {
+		return
+	}
+	if room < (most+1)/2 && !long {
+		c.node.alarms.set(&c.alarm, now+parkFor)
+		return
+	}
+	for range min(few, len(c.behind)) {
+		f := c.behind[0]
+		c.behind = c.behind[1:]
+		f.parked = false
+		c.node.readers.add(f)
+	}
+	if len(c.behind) == 0 {
+		c.behind = nil
+	}
+}
+
+// later reads a feed again after a pause.
+func (c *Conn) later(f *feed) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !f.parked {
+		f.parked = true
+		c.behind = append(c.behind, f)
+	}
+	c.node.alarms.set(&c.alarm, c.node.clock()+readAgain)
+}
+
+// expire forgets a message whose time is over: it is owed to nobody.
+func (c *Conn) expire(f *feed, m *message) {
+	c.node.figures.expired.Add(1)
+	m.settle(f.sub, true)
+}

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/fastport/fastport/storage"
+)
+
+// subscriber is a durable subscriber as far as this node serves it. It stays while it has connections here, or
+// settled ranges that the store does not have yet.
+type subscriber struct {
+	tenant    *tenant
+	key       storage.Subscriber
+	unflushed atomic.Int32 // subscriptions in the cursors' hands
+	connected atomic.Int32 // len(conns), for who cannot take the lock
+
+	// Guarded by tenant.mu.
+	conns []*Conn
+	subs  map[string]*subscription // by topic; those with a feed here
+}
+
+// client reports whether it is a clientId's: one connection at a time, which can be taken over.
+func (s *subscriber) client() bool { return s.key[0] == 'c' }
+
+// alone reports whether no other connection than one, here or perhaps elsewhere, can bring an ack.
+func (s *subscriber) alone() bool {
+	return s.connected.Load() <= 1 && s.tenant.node.peers.Load() == 0
+}
+
+// clientSubscriber and userSubscriber name durable subscribers; the two never meet.
+func clientSubscriber(id string) storage.Subscriber { return storage.Subscriber("c:" + id) }
+func userSubscriber(id string) storage.Subscriber   { return storage.Subscriber("u:" + id) }
+
+// subscription is a durable subscription as this node knows it: the row's settled ranges, and what came to them here.
+type subscription struct {
+	subscriber *subscriber
+	topic      storage.Topic
+	refs       int // feeds; guarded by tenant.mu
+
+	mu      sync.Mutex     // guards the following
+	settled storage.Ranges // the row's and what is to be merged into it
+	acked   storage.Ranges // not in the row yet
+	givenUp storage.Ranges // not in the row yet; counts only under attach
+	attach  int64
+	listed  bool // in the cursors' hands
+}
+
+// settle records seq as acked or given up; the cursors carry it to the row.
+func (s *subscription) settle(seq uint64, gaveUp bool) { s.settleSpan(seq, seq, gaveUp) }
+
+// settleSpan is settle for lo to hi; what was settled before stays as it was.
+func (s *subscription) settleSpan(lo, hi uint64, gaveUp bool) {
+	if lo > hi {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled.Covers(lo, hi) {
+		return
+	}
+	s.settled.Add(lo, hi)
+	if gaveUp {
+		s.givenUp.Add(lo, hi)
+	} else {
+		s.acked.Add(lo, hi)
+	}
+	if !s.listed {
+		s.listed = true
+		s.subscriber.unflushed.Add(1)
+		s.subscriber.tenant.node.cursors.add(s)
+	}
+}
+
+// has reports whether seq is settled.
+func (s *subscription) has(seq uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settled.Contains(seq)
+}
+
+// skip is the highest seq from after on up to which all is settled.
+func (s *subscription) skip(after uint64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settled.NextGap(after) - 1
+}
+
+// merge takes in what the row says.
+func (s *subscription) merge(row storage.Subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = s.settled.Union(row.Settled)
+	s.attach = max(s.attach, row.Attach)
+}
