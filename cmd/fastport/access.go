@@ -2,146 +2,169 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
-	"net/url"
+	"io/fs"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/fastport/fastport/client"
+	"github.com/fastport/fastport/client/e2ee"
+	"github.com/fastport/fastport/protocol"
 )
 
-const defaultURL = "http://localhost:3000"
-
-const accessHelp = `
-The session, its password and its key come from a saved session (session create --save), unless FASTPORT_SESSION,
-FASTPORT_PASSWORD, FASTPORT_KEY and FASTPORT_URL, or these flags, say otherwise. There is no flag for a secret itself: other
-users of this machine can read command lines.
-`
-
-// access is what a client command needs to get into a session. A flag goes before the environment before what is saved.
+// access is how a command gets to a session: flags go before the environment, which goes before the profile.
+// Secrets are never flags, since other users of a machine can read its command lines.
 type access struct {
 	url          string
-	session      string
-	passwordFile string
 	keyFile      string
-	clientID     string
-	userID       string
-	legacy       bool
+	passwordFile string
+	wait         bool
 }
 
-// flags declares what every command about a session takes.
-func (a *access) flags(fs *flag.FlagSet) {
-	fs.StringVar(&a.url, "url", "", "where the server is, as an `address`: http://host:port or wss://host:port (default "+defaultURL+")")
-	fs.StringVar(&a.session, "session", "", "`name` of the session; needed only if several are saved")
-	fs.StringVar(&a.passwordFile, "password-file", "", "`file` that holds the session's password")
+// accessHelp is the part of a command's help that tells of it.
+const accessHelp = `
+The key and the password come from the profile that ` + "`fastport session create SESSION --save`" + ` wrote, or from
+FASTPORT_KEY and FASTPORT_PASSWORD, or from the files that flags name. FASTPORT_URL names another broker.`
+
+func (a *access) declareURL(fs *flag.FlagSet) {
+	fs.StringVar(&a.url, "url", "", "the broker's `ADDRESS`, if not FASTPORT_URL, the profile's or "+defaultURL)
 }
 
-// clientFlags declares what those that connect take besides.
-func (a *access) clientFlags(fs *flag.FlagSet) {
-	a.flags(fs)
-	fs.StringVar(&a.keyFile, "key-file", "", "`file` that holds the session's key, as keygen makes it")
-	fs.StringVar(&a.clientID, "client-id", "", "`id` of this device: what it subscribes to is kept for it while it is away")
-	fs.StringVar(&a.userID, "user-id", "", "`id` of a user whose connections share one mailbox")
-	fs.BoolVar(&a.legacy, "legacy", false, "speak suite 1, with clients of the first version: weak, see docs/e2ee.md")
+func (a *access) declareSecrets(fs *flag.FlagSet) {
+	fs.StringVar(&a.keyFile, "key-file", "", "take the session's key from `FILE`")
+	fs.StringVar(&a.passwordFile, "password-file", "", "take the session's password from `FILE`")
 }
 
-// resolve finds everything out. What is missing stays empty.
-func (a *access) resolve(e *env) (profile, error) {
-	name := or(a.session, e.setting("FASTPORT_SESSION"))
-	p, err := e.loadProfile(name)
+// declare is for the commands that connect.
+func (a *access) declare(fs *flag.FlagSet) {
+	a.declareURL(fs)
+	a.declareSecrets(fs)
+	fs.BoolVar(&a.wait, "wait", false, "wait for the broker where it cannot be reached yet")
+}
+
+// resolve finds what there is for a session; what is nowhere stays empty, but for the URL.
+func (a *access) resolve(e *env, session string) (profile, error) {
+	if err := checkName(session); err != nil {
+		return profile{}, err
+	}
+	home, err := profilesOf(e)
 	if err != nil {
-		return p, err
+		return profile{}, err
 	}
-	p.URL = or(a.url, or(e.setting("FASTPORT_URL"), or(p.URL, defaultURL)))
-	if p.URL, err = httpURL(p.URL); err != nil {
-		return p, err
+	p, err := home.Load(session)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return profile{}, err
 	}
-	if p.Password, err = e.secretFrom(a.passwordFile, "FASTPORT_PASSWORD", p.Password); err != nil {
-		return p, err
+	return a.over(e, p, session)
+}
+
+func checkName(session string) error {
+	if !protocol.ValidSessionName(session) {
+		return usagef("%q is no session's name: it takes letters, digits, and . _ @ - but not first, 128 at most", session)
 	}
-	p.Key, err = e.secretFrom(a.keyFile, "FASTPORT_KEY", p.Key)
-	p.SecretKey = secret(or(e.setting("FASTPORT_SECRET_KEY"), p.SecretKey.Reveal()))
+	return nil
+}
+
+// over puts flags and environment over what is saved of a session.
+func (a *access) over(e *env, p profile, session string) (_ profile, err error) {
+	p.Session = session
+	p.Key = or(e.setting("FASTPORT_KEY"), p.Key)
+	p.Password = or(e.setting("FASTPORT_PASSWORD"), p.Password)
+	p.SecretKey = or(e.setting("FASTPORT_SECRET_KEY"), p.SecretKey)
+	if err := fromFile(a.keyFile, &p.Key); err != nil {
+		return profile{}, err
+	}
+	if err := fromFile(a.passwordFile, &p.Password); err != nil {
+		return profile{}, err
+	}
+	p.URL, err = a.server(e, p.URL)
 	return p, err
 }
 
-// connect logs in. report gets what no call returns, a line each.
-func (a *access) connect(ctx context.Context, e *env) (*client.Client, error) {
-	p, err := a.resolve(e)
+// server is the address of the broker; saved is the profile's.
+func (a *access) server(e *env, saved string) (string, error) {
+	base, err := parseURL(or(or(or(a.url, e.setting("FASTPORT_URL")), saved), defaultURL))
+	if err == nil && readable(base) {
+		fmt.Fprintf(e.Stderr, "fastport: passwords can be read on their way to %s: use https where you can\n", base)
+	}
+	return base, err
+}
+
+// fromFile reads a secret; a line break at its end is not part of it.
+func fromFile(path string, into *string) error {
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if *into = strings.TrimRight(string(text), "\r\n"); *into == "" {
+		return fmt.Errorf("%s is empty", path)
+	}
+	return nil
+}
+
+// options are for a session whose key and password must be known.
+func (p profile) options() (client.Options, error) {
+	if p.Key == "" || p.Password == "" {
+		return client.Options{}, usagef("no key and password of session %s here: `fastport session create %s --save` makes it, or copy the profile from where it was made, or set FASTPORT_KEY and FASTPORT_PASSWORD", p.Session, p.Session)
+	}
+	keys, err := e2ee.ParseKeyRing(p.Session, strings.Fields(p.Key)...)
+	if err != nil {
+		return client.Options{}, fmt.Errorf("the key of session %s is no key: %w; `fastport keygen` makes one", p.Session, err)
+	}
+	return client.Options{URL: socketURL(p.URL), SessionName: p.Session, Password: p.Password, Keys: keys}, nil
+}
+
+// connect logs a device in. change fills in what the command wants beyond that. What happens to the connection later is
+// told through say.
+func (a *access) connect(ctx context.Context, p profile, say sayFunc, change func(*client.Options)) (*client.Client, error) {
+	o, err := p.options()
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case p.Session == "":
-		return nil, usagef("which session? `fastport session create NAME --save` makes one; or set FASTPORT_SESSION")
-	case p.Password == "":
-		return nil, usagef("session %s: its password is missing. Set FASTPORT_PASSWORD, or name a --password-file", p.Session)
-	case p.Key == "":
-		return nil, usagef("session %s: its key is missing. Set FASTPORT_KEY, or name a --key-file", p.Session)
-	case a.clientID != "" && a.userID != "":
-		return nil, usagef("--client-id and --user-id: give one")
+	o.Wait = a.wait
+	o.OnState = states(say)
+	o.OnError = func(err error) { say("%v", p.explain(err)) }
+	change(&o)
+	c, err := client.Connect(ctx, o)
+	if err != nil {
+		return nil, p.explain(err)
 	}
-	o := client.Options{
-		URL: "ws" + strings.TrimPrefix(p.URL, "http") + "/ws", SessionName: p.Session, Password: p.Password.Reveal(), AESKey: p.Key.Reveal(),
-		ClientID: a.clientID, UserID: a.userID, AllowLegacy: a.legacy, Suite: 2,
-		Logger:  slog.New(slog.DiscardHandler),
-		OnError: func(err error) { fmt.Fprintf(e.Stderr, "fastport: %s\n", explain(err)) },
-		OnState: e.reportState(),
-	}
-	if a.legacy {
-		o.Suite = 1
-	}
-	return client.Connect(ctx, o)
+	return c, nil
 }
 
-// reportState tells of a lost connection and of its return, but not of the first.
-func (e *env) reportState() func(up bool) {
-	var lost atomic.Bool
+// sayFunc tells the user something on standard error, as a line.
+type sayFunc func(format string, args ...any)
+
+// say is the plain sayFunc.
+func (e *env) say(format string, args ...any) {
+	fmt.Fprintf(e.Stderr, "fastport: "+format+"\n", args...)
+}
+
+// states tells of a lost connection and of its return, but not of the first one.
+func states(say sayFunc) func(up bool) {
+	lost := false
 	return func(up bool) {
-		switch {
-		case !up && !lost.Swap(true):
-			fmt.Fprintln(e.Stderr, "fastport: connection lost, trying again")
-		case up && lost.Swap(false):
-			fmt.Fprintln(e.Stderr, "fastport: connected again")
+		if up && lost {
+			say("connected again")
+		} else if !up {
+			say("connection lost: trying again")
 		}
+		lost = !up
 	}
 }
 
-// closeClient ends a client in good order, but not for long.
-func closeClient(cl *client.Client) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+// closing is how long a command waits at its end for acks that are under way.
+const closing = 5 * time.Second
+
+// hangUp closes a client, also where ctx has ended.
+func hangUp(ctx context.Context, c *client.Client) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	return cl.Close(ctx)
-}
-
-// secretFrom reads a secret from the file, if one is named, else the environment, else takes what was saved.
-func (e *env) secretFrom(file, env string, saved secret) (secret, error) {
-	if file != "" {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			return "", err
-		}
-		return secret(strings.TrimRight(string(raw), "\r\n")), nil
-	}
-	return secret(or(e.setting(env), saved.Reveal())), nil
-}
-
-// httpURL is a server's address as http or https, without a path.
-func httpURL(text string) (string, error) {
-	u, err := url.Parse(text)
-	if err == nil {
-		switch u.Scheme {
-		case "ws":
-			u.Scheme = "http"
-		case "wss":
-			u.Scheme = "https"
-		}
-	}
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", usagef("url %q: takes http://host:port, https://host:port, or the same with ws or wss", text)
-	}
-	return u.Scheme + "://" + u.Host, nil
+	return c.Close(ctx)
 }

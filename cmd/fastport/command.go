@@ -51,7 +51,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(e.Stderr, "fastport:", oneLine(explain(err)))
+	fmt.Fprintln(e.Stderr, "fastport:", oneLine(err))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage
@@ -133,9 +133,9 @@ func alternatives(list []command) string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// oneLine is a text without line breaks, which joined errors have.
-func oneLine(text string) string {
-	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
+// oneLine is an error's text without line breaks, which joined errors have.
+func oneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 }
 
 // need checks how many arguments there are: at least min, and at most max unless it is negative.

@@ -50,6 +50,9 @@ func teach(fs *flag.FlagSet, err error) error {
 			return usagef("there is no --%s: other users of this machine can read command lines. Set %s in the environment or in .env", name, s.Name)
 		}
 	}
+	if from := deviceSecrets[name]; from != "" {
+		return usagef("there is no --%s: other users of this machine can read command lines. %s", name, from)
+	}
 	var names []string
 	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
 	hint := ""
@@ -57,6 +60,13 @@ func teach(fs *flag.FlagSet, err error) error {
 		hint = ": is it --" + near + "?"
 	}
 	return usagef("there is no flag --%s%s `fastport %s --help` lists them", name, or(hint, "."), fs.Name())
+}
+
+// deviceSecrets are what people try to give to the commands of devices, and where it is taken from.
+var deviceSecrets = map[string]string{
+	"key":        "Set FASTPORT_KEY, or name a --key-file",
+	"password":   "Set FASTPORT_PASSWORD, or name a --password-file",
+	"secret-key": "Set FASTPORT_SECRET_KEY",
 }
 
 func or(s, otherwise string) string {

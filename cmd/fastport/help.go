@@ -40,10 +40,10 @@ func overview(w io.Writer) error {
 A first session, with a broker in one terminal and the rest in others:
   fastport serve
   fastport session create demo --save
-  fastport sub news
-  fastport pub news "hello"
-  fastport recv inbox
-  fastport send photo.jpg
+  fastport sub demo chat/general
+  fastport pub demo chat/general "hello"
+  fastport recv demo files --dir inbox
+  fastport send demo files photo.jpg
 
 ` + "`fastport help COMMAND`" + ` tells more of each, with examples. Exit codes: 0 done, 1 failed, 2 a fault of the command line.
 `)
@@ -99,7 +99,7 @@ func writeFlags(b *strings.Builder, fs *flag.FlagSet) {
 	fs.VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
 		typed := strings.TrimSpace("--" + f.Name + " " + value)
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" {
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "-1" && f.DefValue != "0s" {
 			text += " (default " + f.DefValue + ")"
 		}
 		lines = append(lines, [2]string{typed, text})

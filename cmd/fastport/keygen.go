@@ -13,32 +13,38 @@ import (
 
 func keygenCommand() command {
 	return command{
-		name: "keygen", group: "Sessions", summary: "make a key for a session",
-		about: `Makes the key that the devices of a session share, 32 random bytes in base64. It never goes to the server.`,
-		examples: `fastport keygen                     print it
-fastport keygen --out demo.key      keep it in a new file that only you can read`,
+		name: "keygen", group: "Sessions", summary: "make a key",
+		about: `Prints a session's key: 32 random bytes in base64. Whoever has it can read and write the session's messages; the
+broker never gets it. ` + "`fastport session create`" + ` makes one by itself, and a MASTER_KEY for a broker has the same form.`,
+		examples: `fastport keygen --out demo.key
+fastport session create demo --save --key-file demo.key
+MASTER_KEY=$(fastport keygen) fastport serve`,
 		define: func(flags *flag.FlagSet) action {
-			out := flags.String("out", "", "new `file` to write it to")
+			out := flags.String("out", "", "write it to a new `FILE` that nobody else can read")
 			return func(_ context.Context, e *env, args []string) error {
 				if err := need(flags, args, 0, 0, "no arguments"); err != nil {
 					return err
 				}
-				key := e2ee.NewKey().Base64()
+				line := e2ee.NewKey().Base64() + "\n"
 				if *out == "" {
-					_, err := fmt.Fprintln(e.Stdout, key)
+					_, err := fmt.Fprint(e.Stdout, line)
 					return err
 				}
-				// Never over another key: it may be the only one there is.
-				f, err := os.OpenFile(*out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-				if errors.Is(err, fs.ErrExist) {
-					return usagef("%s is there already: a key is never overwritten", *out)
-				}
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintln(f, key)
-				return errors.Join(err, f.Close())
+				return writeNew(*out, line)
 			}
 		},
 	}
+}
+
+// writeNew writes a secret into a file that must not be there yet.
+func writeNew(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already, and may be a key in use: choose another name", path)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }

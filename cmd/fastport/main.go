@@ -23,7 +23,7 @@ type env struct {
 	Stdout    io.Writer // results alone: others read them
 	Stderr    io.Writer // what people are told meanwhile
 	Lookup    func(name string) (string, bool)
-	ConfigDir func() (string, error) // the user's, for saved sessions
+	ConfigDir func() (string, error) // the user's, for profiles
 }
 
 // setting is a variable of the environment; one that is there but empty is not there.

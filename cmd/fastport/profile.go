@@ -7,132 +7,113 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/fastport/fastport/protocol"
 )
 
-// profile is what `session create --save` keeps of a session: all that is needed to use it, in a file that its owner
-// alone can read.
+// profile is what a device needs for a session: one file a session, which its owner alone can read.
 type profile struct {
-	URL       string `json:"url"` // http or https
 	Session   string `json:"session"`
-	Password  secret `json:"-"`
-	Key       secret `json:"-"`
-	SecretKey secret `json:"-"`
-}
-
-// profileFile is a profile on disk, secrets and all.
-type profileFile struct {
-	profile
+	URL       string `json:"url"` // http://host:port or https://
+	Key       string `json:"key"` // base64; more than one with spaces between, the newest first
 	Password  string `json:"password"`
-	Key       string `json:"key"`
-	SecretKey string `json:"secretKey,omitempty"`
+	SecretKey string `json:"secretKey,omitempty"` // drops and suspends
 }
 
-func (e *env) profilePath(session string) (string, error) {
-	if !protocol.ValidSessionName(session) {
-		return "", usagef("session %q: takes letters, digits and . _ @ -, at most 128, a letter or digit first", session)
+// A profile prints as its session alone, so that its secrets cannot end up in a log by accident.
+func (p profile) String() string   { return "profile of session " + p.Session }
+func (p profile) GoString() string { return p.String() }
+
+// profiles is the folder of them.
+type profiles struct{ dir string }
+
+// profilesOf is the folder that FASTPORT_HOME names, or one in the user's folder of settings.
+func profilesOf(e *env) (profiles, error) {
+	if dir := e.setting("FASTPORT_HOME"); dir != "" {
+		return profiles{dir}, nil
 	}
-	dir, err := e.profileDir()
-	return filepath.Join(dir, session+".json"), err
-}
-
-func (e *env) profileDir() (string, error) {
 	dir, err := e.ConfigDir()
 	if err != nil {
-		return "", fmt.Errorf("no folder for saved sessions: %w", err)
+		return profiles{}, errors.New("no folder for profiles: set FASTPORT_HOME to one, or HOME")
 	}
-	return filepath.Join(dir, "fastport"), nil
+	return profiles{filepath.Join(dir, "fastport")}, nil
 }
 
-// saveProfile writes p, for its owner alone, and returns where. It replaces one of the same name whole or not at all.
-func (e *env) saveProfile(p profile) (path string, err error) {
-	if path, err = e.profilePath(p.Session); err != nil {
-		return "", err
-	}
-	raw, err := json.MarshalIndent(profileFile{p, p.Password.Reveal(), p.Key.Reveal(), p.SecretKey.Reveal()}, "", "  ")
-	if err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
-	if err != nil {
-		return "", err
-	}
-	_, err = temp.Write(append(raw, '\n'))
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return "", errors.Join(err, os.Remove(temp.Name()))
-	}
-	return path, nil
-}
+// Path is where the profile of a session is, or would be. The name must be a valid one.
+func (p profiles) Path(session string) string { return filepath.Join(p.dir, session+".json") }
 
-// loadProfile reads a session's profile, or where session is "" the only one there is. One that is not there is empty.
-func (e *env) loadProfile(session string) (profile, error) {
-	if session == "" {
-		names := e.profiles()
-		if len(names) == 0 {
-			return profile{}, nil
-		}
-		if len(names) > 1 {
-			return profile{}, usagef("which session? --session or FASTPORT_SESSION takes one of the saved: %s", strings.Join(names, ", "))
-		}
-		session = names[0]
-	}
-	path, err := e.profilePath(session)
+// Load reads a profile. It refuses one that others can read, and fails with fs.ErrNotExist where there is none.
+func (p profiles) Load(session string) (profile, error) {
+	path := p.Path(session)
+	f, err := os.Open(path)
 	if err != nil {
 		return profile{}, err
 	}
-	raw, err := os.ReadFile(path)
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return profile{}, err
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 { // Windows has no such bits
+		return profile{}, fmt.Errorf("%s can be read by others: `chmod 600 %s`, and if they may have read it, make a new session", path, path)
+	}
+	var got profile
+	if err := json.NewDecoder(f).Decode(&got); err != nil || got.Session != session {
+		return profile{}, fmt.Errorf("%s is no profile of session %s: move it away, or mend it", path, session)
+	}
+	return got, nil
+}
+
+// Exists reports whether a session has a profile here.
+func (p profiles) Exists(session string) bool {
+	_, err := os.Lstat(p.Path(session))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// Save writes a profile whole or not at all, readable by this user alone, and returns its path. It replaces one that is
+// there only where it is told to.
+func (p profiles) Save(pr profile, replace bool) (path string, err error) {
+	path = p.Path(pr.Session)
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return "", err
+	}
+	text, err := json.MarshalIndent(pr, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(p.dir, ".new-*") // made with 0600
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(append(text, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", err
+	}
+	if replace {
+		return path, os.Rename(f.Name(), path)
+	}
+	return path, os.Link(f.Name(), path) // unlike Rename it fails where there is one
+}
+
+// Remove deletes a session's profile.
+func (p profiles) Remove(session string) error { return os.Remove(p.Path(session)) }
+
+// All lists the sessions that have a profile.
+func (p profiles) All() ([]string, error) {
+	entries, err := os.ReadDir(p.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return profile{Session: session}, nil
+		return nil, nil
 	}
-	if err != nil {
-		return profile{}, err
-	}
-	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		fmt.Fprintf(e.Stderr, "fastport: others can read %s: chmod 600 it\n", path)
-	}
-	var file profileFile
-	if err := json.Unmarshal(raw, &file); err != nil {
-		return profile{}, fmt.Errorf("%s is damaged: remove it, or make the session again", path)
-	}
-	p := file.profile
-	p.Password, p.Key, p.SecretKey = secret(file.Password), secret(file.Key), secret(file.SecretKey)
-	return p, nil
-}
-
-// profiles lists the sessions that are saved.
-func (e *env) profiles() []string {
-	dir, err := e.profileDir()
-	if err != nil {
-		return nil
-	}
-	entries, _ := os.ReadDir(dir) // none: nothing is saved
 	var names []string
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && protocol.ValidSessionName(name) {
+	for _, entry := range entries {
+		if name, ok := strings.CutSuffix(entry.Name(), ".json"); ok && protocol.ValidSessionName(name) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return names
-}
-
-// removeProfile forgets a session that is dropped. None is no error.
-func (e *env) removeProfile(session string) error {
-	path, err := e.profilePath(session)
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return names, err
 }

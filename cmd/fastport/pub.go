@@ -2,149 +2,158 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"time"
+
+	"golang.org/x/term"
 
 	"github.com/fastport/fastport/client"
-	"golang.org/x/term"
 )
-
-// maxLine bounds a message from standard input: sealed and encoded, it still fits the server's largest frame.
-const maxLine = 7 << 20
 
 func pubCommand() command {
 	return command{
-		name: "pub", group: "Devices", args: "TOPIC [MESSAGE]", summary: "publish a message, or one for each line of standard input",
-		about: `Publishes, and returns once the server has stored it for every durable subscriber. Without MESSAGE, each line of standard
-input is a message; they are sent one behind the other without waiting for each.
+		name: "pub", group: "Devices", args: "SESSION TOPIC [MESSAGE]", summary: "publish a message, or a line each of standard input",
+		about: `Seals and publishes, and returns once the broker has acked: from then on every durable subscriber of the topic gets it.
+Without a MESSAGE each line of standard input is one. What begins with a dash goes behind --.
 ` + accessHelp,
-		examples: `fastport pub news "hello"
-tail -f app.log | fastport pub logs/app`,
+		examples: `fastport pub demo chat/general "hello"
+tail -f app.log | fastport pub demo logs
+fastport pub demo chat/general -- "--- 8< ---"
+fastport pub demo sensors/1 21.5 --qos 0       # for those who are there now, never stored`,
 		define: func(fs *flag.FlagSet) action {
-			var a access
-			a.clientFlags(fs)
-			id := fs.String("message-id", "", "`id` of MESSAGE: published again with the same within 15 minutes, it is delivered once")
-			once := fs.Bool("at-most-once", false, "for whoever is there now: never stored, never sent again")
-			timeout := fs.Duration("timeout", 30*time.Second, "how long a message may take to be acked")
+			var p publisher
+			p.access.declare(fs)
+			fs.IntVar(&p.qos, "qos", 1, "`0` sends it once to who is there, 1 until it is acked")
+			fs.IntVar(&p.suite, "suite", 2, "cipher suite to seal with; `1` is for clients of the first version")
 			return func(ctx context.Context, e *env, args []string) error {
-				if err := need(fs, args, 1, 2, "a topic and a message"); err != nil {
+				if err := need(fs, args, 2, 3, "a session, a topic and perhaps a message"); err != nil {
 					return err
 				}
-				if *id != "" && len(args) == 1 {
-					return usagef("--message-id is of one message: give MESSAGE")
+				if p.qos != 0 && p.qos != 1 {
+					return usagef("--qos takes 0 or 1")
 				}
-				var opts []client.PublishOption
-				if *once {
-					opts = append(opts, client.AtMostOnce())
+				if p.suite != 1 && p.suite != 2 {
+					return usagef("--suite takes 1 or 2")
 				}
-				if *id != "" {
-					opts = append(opts, client.WithMessageID(*id))
-				}
-				cl, err := a.connect(ctx, e)
-				if err != nil {
-					return err
-				}
-				if len(args) == 2 {
-					ctx, cancel := context.WithTimeout(ctx, *timeout)
-					defer cancel()
-					return errors.Join(cl.Publish(ctx, args[0], []byte(args[1]), opts...), closeClient(cl))
-				}
-				return errors.Join(e.publishLines(ctx, cl, args[0], *timeout, opts), closeClient(cl))
+				return p.run(ctx, e, args)
 			}
 		},
 	}
 }
 
-// publishLines publishes each line as it comes. A line that fails does not stop the others.
-func (e *env) publishLines(ctx context.Context, cl *client.Client, topic string, timeout time.Duration, opts []client.PublishOption) error {
-	if f, ok := e.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprintln(e.Stderr, "one message a line; Ctrl-D ends")
-	}
-	// Bounded: a reader that is faster than the server waits.
-	receipts := make(chan *client.Receipt, 1024)
-	failed := make(chan int, 1)
-	go func() {
-		n := 0
-		for r := range receipts {
-			if err := waitReceipt(r, timeout); err != nil {
-				fmt.Fprintf(e.Stderr, "fastport: message %s: %s\n", r.MessageID(), explain(err))
-				n++
-			}
-		}
-		failed <- n
-	}()
-	err := e.readLines(ctx, func(line []byte) error {
-		r, err := cl.PublishAsync(ctx, topic, line, opts...)
-		if err == nil {
-			receipts <- r
-		}
+// publisher publishes messages in order, without waiting for one's ack before the next.
+type publisher struct {
+	access     access
+	qos, suite int
+}
+
+// inFlight bounds how many messages wait for their acks. It is below the SDK's queue, so that none is refused while the
+// connection is down.
+const inFlight = 512
+
+func (p *publisher) run(ctx context.Context, e *env, args []string) (err error) {
+	pr, err := p.access.resolve(e, args[0])
+	if err != nil {
 		return err
-	})
-	close(receipts)
-	if n := <-failed; n > 0 {
-		err = errors.Join(err, fmt.Errorf("%d messages were not acked", n))
 	}
-	return err
+	c, err := p.access.connect(ctx, pr, e.say, func(o *client.Options) { o.Suite = p.suite })
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hangUp(ctx, c)) }()
+
+	var messages <-chan []byte
+	readErr := func() error { return nil }
+	if len(args) == 3 {
+		one := make(chan []byte, 1)
+		one <- []byte(args[2])
+		close(one)
+		messages = one
+	} else {
+		if f, ok := e.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			e.say("publishing what you type, a message a line; Ctrl-D ends")
+		}
+		messages, readErr = lines(ctx, e.Stdin, c.Limits().MaxPayload)
+	}
+	acked, err := p.publish(ctx, c, args[1], messages)
+	if err == nil {
+		err = readErr()
+	}
+	if err == nil {
+		return nil
+	}
+	if len(args) == 2 {
+		return fmt.Errorf("%w (%d acked before)", pr.explain(err), acked)
+	}
+	return pr.explain(err)
 }
 
-func waitReceipt(r *client.Receipt, timeout time.Duration) error {
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-r.Done():
-		return r.Err()
-	case <-timer.C:
-		return fmt.Errorf("no ack within %v", timeout)
+// publish returns how many were acked, and the first failure, after which it publishes no more.
+func (p *publisher) publish(ctx context.Context, c *client.Client, topic string, messages <-chan []byte) (acked int, err error) {
+	var options []client.PublishOption
+	if p.qos == 0 {
+		options = append(options, client.AtMostOnce())
 	}
+	var waiting []*client.Receipt // in order, at most inFlight
+	for messages != nil || len(waiting) > 0 {
+		next, first := messages, (<-chan struct{})(nil)
+		if len(waiting) > 0 {
+			first = waiting[0].Done()
+		}
+		if len(waiting) == inFlight {
+			next = nil
+		}
+		select {
+		case m, more := <-next:
+			if !more {
+				messages = nil
+				continue
+			}
+			r, err := c.PublishAsync(ctx, topic, m, options...)
+			if err != nil {
+				return acked, err
+			}
+			waiting = append(waiting, r)
+		case <-first:
+			if err := waiting[0].Err(); err != nil {
+				return acked, err
+			}
+			acked++
+			waiting = waiting[1:]
+		case <-c.Done():
+			return acked, c.Err()
+		case <-ctx.Done():
+			return acked, ctx.Err()
+		}
+	}
+	return acked, nil
 }
 
-// readLines calls each with every line of standard input, without its end, until ctx ends. Each keeps the line.
-func (e *env) readLines(ctx context.Context, each func(line []byte) error) error {
-	type result struct {
-		line []byte
-		err  error
-	}
-	lines := make(chan result)
-	go func() { // a read from a terminal cannot be interrupted: it ends with the process
-		r := bufio.NewScanner(e.Stdin)
-		r.Buffer(make([]byte, 0, 64<<10), maxLine)
-		for r.Scan() {
+// lines gives r's lines until it ends, fails or has one longer than longest bytes; err, to be called after the channel
+// is closed, says which. The goroutine outlives ctx where r blocks: a read of a terminal cannot be broken off.
+func lines(ctx context.Context, r io.Reader, longest int) (out <-chan []byte, err func() error) {
+	ch := make(chan []byte)
+	scan := bufio.NewScanner(r)
+	scan.Buffer(nil, longest)
+	go func() {
+		defer close(ch)
+		for scan.Scan() {
 			select {
-			case lines <- result{line: append([]byte(nil), r.Bytes()...)}:
+			case ch <- bytes.Clone(scan.Bytes()):
 			case <-ctx.Done():
 				return
 			}
 		}
-		err := r.Err()
-		if err == nil {
-			err = io.EOF
-		} else if errors.Is(err, bufio.ErrTooLong) {
-			err = fmt.Errorf("a line is longer than %d bytes: send it as a file", maxLine)
-		}
-		select {
-		case lines <- result{err: err}:
-		case <-ctx.Done():
-		}
 	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case r := <-lines:
-			if errors.Is(r.err, io.EOF) {
-				return nil
-			}
-			if r.err != nil {
-				return r.err
-			}
-			if err := each(r.line); err != nil {
-				return err
-			}
+	return ch, func() error {
+		if errors.Is(scan.Err(), bufio.ErrTooLong) {
+			return fmt.Errorf("a line is longer than a message may be, %d bytes: send it as a file", longest)
 		}
+		return scan.Err()
 	}
 }

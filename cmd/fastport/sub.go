@@ -6,106 +6,121 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/fastport/fastport/client"
-	"golang.org/x/term"
 )
 
 func subCommand() command {
 	return command{
-		name: "sub", group: "Devices", args: "TOPIC...", summary: "print what is published on topics",
-		about: `Prints each message on a line of its own, until it is interrupted. A message is acked once it is printed. With --client-id
-the server keeps what comes while nobody is here.
+		name: "sub", group: "Devices", args: "SESSION TOPIC...", summary: "print messages as they come",
+		about: `Prints each message on a line of its own, acks it, and waits for more until it is interrupted. Control characters are
+shown as \n or \x1b; --json gives every byte. With --client-id the broker keeps what comes while you are away.
 ` + accessHelp,
-		examples: `fastport sub news
-fastport sub news --client-id laptop
-fastport sub sensors/temp sensors/wind --json | jq .payload`,
+		examples: `fastport sub demo chat/general
+fastport sub demo chat/general --client-id laptop     # nothing is missed between two runs
+fastport sub demo logs alerts --with-topic
+fastport sub demo sensors/1 --json --count 10 | jq .data`,
 		define: func(fs *flag.FlagSet) action {
-			var a access
-			a.clientFlags(fs)
-			asJSON := fs.Bool("json", false, "a JSON object a message: topic, messageId, timestamp, seq, retry, replay, and payload (or payloadBase64)")
-			count := fs.Int("count", 0, "end after so many `messages`")
-			return func(ctx context.Context, e *env, topics []string) error {
-				if err := need(fs, topics, 1, -1, "a topic"); err != nil {
+			var s subscriber
+			s.access.declare(fs)
+			fs.BoolVar(&s.json, "json", false, "print objects: topic, messageId, data (or dataBase64), timestamp, seq, retry, replay, qos")
+			fs.BoolVar(&s.withTopic, "with-topic", false, "put the topic and a tab before each message")
+			fs.IntVar(&s.count, "count", 0, "end after `N` messages")
+			fs.StringVar(&s.clientID, "client-id", "", "be the durable subscriber `ID`, one connection at a time")
+			fs.StringVar(&s.userID, "user-id", "", "be one of the connections of user `ID`, who share a mailbox")
+			fs.BoolVar(&s.legacy, "allow-legacy", false, "take messages of suite 1, which prove neither sender nor time")
+			return func(ctx context.Context, e *env, args []string) error {
+				if err := need(fs, args, 2, -1, "a session and one topic or more"); err != nil {
 					return err
 				}
-				if *count < 0 {
-					return usagef("--count takes 1 or more")
+				if s.count < 0 {
+					return usagef("--count takes 0, which is no end, or more")
 				}
-				cl, err := a.connect(ctx, e)
-				if err != nil {
-					return err
-				}
-				out := newPrinter(e.Stdout, *asJSON, *count)
-				for _, topic := range topics {
-					if err := cl.Subscribe(ctx, topic, out.handle); err != nil {
-						return errors.Join(err, closeClient(cl))
-					}
-				}
-				fmt.Fprintf(e.Stderr, "subscribed to %s\n", printable(strings.Join(topics, ", ")))
-				select {
-				case <-ctx.Done():
-				case <-out.done:
-				case <-cl.Done():
-					return cl.Err()
-				}
-				return errors.Join(out.failure(), closeClient(cl))
+				return s.run(ctx, e, args[0], args[1:])
 			}
 		},
 	}
 }
 
-// printer prints messages, from any topic's handler.
+// subscriber prints what comes.
+type subscriber struct {
+	access           access
+	json, withTopic  bool
+	count            int
+	clientID, userID string
+	legacy           bool
+}
+
+func (s *subscriber) run(ctx context.Context, e *env, session string, topics []string) error {
+	pr, err := s.access.resolve(e, session)
+	if err != nil {
+		return err
+	}
+	out := &printer{to: e.Stdout, json: s.json, withTopic: s.withTopic, left: s.count, endless: s.count == 0, full: make(chan struct{})}
+	say := func(format string, args ...any) {
+		for _, a := range args {
+			if err, ok := a.(error); ok && errors.Is(err, errEnough) {
+				return
+			}
+		}
+		e.say(format, args...)
+	}
+	c, err := s.access.connect(ctx, pr, say, func(o *client.Options) {
+		o.ClientID, o.UserID, o.AllowLegacy = s.clientID, s.userID, s.legacy
+	})
+	if err != nil {
+		return err
+	}
+	for _, topic := range topics {
+		if err := c.Subscribe(ctx, topic, out.handle); err != nil {
+			return errors.Join(pr.explain(err), hangUp(ctx, c))
+		}
+	}
+	e.say("subscribed to %s; waiting", printable(strings.Join(topics, ", ")))
+	select {
+	case <-ctx.Done():
+	case <-out.full:
+	case <-c.Done():
+		return pr.explain(c.Err())
+	}
+	return errors.Join(hangUp(ctx, c), out.failure())
+}
+
+// printer writes messages, one write each, so that every line is out at once and whole.
 type printer struct {
-	asJSON   bool
-	terminal bool
-	done     chan struct{} // closed when enough is printed, or nothing can be
+	to              io.Writer
+	json, withTopic bool
+	endless         bool
+	full            chan struct{} // closed when no more is wanted
 
-	mu   sync.Mutex // guards the following
-	w    io.Writer
-	left int // messages; below 0: no end
-	err  error
+	mu   sync.Mutex // guards the following: each topic has its own goroutine
+	left int
+	err  error // of to
+	done bool
 }
 
-func newPrinter(w io.Writer, asJSON bool, count int) *printer {
-	p := &printer{asJSON: asJSON, done: make(chan struct{}), w: w, left: count}
-	if count == 0 {
-		p.left = -1
-	}
-	if f, ok := w.(*os.File); ok {
-		p.terminal = term.IsTerminal(int(f.Fd()))
-	}
-	return p
-}
+// errEnough leaves a message unacked: it is the next subscriber's.
+var errEnough = errors.New("no more is wanted")
 
-var errEnough = errors.New("enough messages: left for the next who subscribes")
-
-// handle prints one message. Beyond the count it refuses, so that a durable subscriber gets it another time.
+// handle prints m. Nil acks it.
 func (p *printer) handle(_ context.Context, m client.Message) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.left == 0 || p.err != nil {
+	if p.done {
 		return errEnough
 	}
-	if _, err := io.WriteString(p.w, p.line(m)); err != nil {
-		p.err = err
-		close(p.done)
-		return err
+	_, p.err = io.WriteString(p.to, p.line(m))
+	p.left--
+	if p.err != nil || !p.endless && p.left == 0 {
+		p.done = true
+		close(p.full)
 	}
-	if p.left > 0 {
-		if p.left--; p.left == 0 {
-			close(p.done)
-		}
-	}
-	return nil
+	return p.err
 }
 
 func (p *printer) failure() error {
@@ -116,56 +131,40 @@ func (p *printer) failure() error {
 
 // printed is a message as --json shows it.
 type printed struct {
-	Topic     string  `json:"topic"`
-	MessageID string  `json:"messageId"`
-	Timestamp string  `json:"timestamp"`
-	Seq       uint64  `json:"seq,omitempty"`
-	Retry     int     `json:"retry,omitempty"`
-	Replay    bool    `json:"replay,omitempty"`
-	Payload   *string `json:"payload,omitempty"`
-	Base64    string  `json:"payloadBase64,omitempty"` // where it is not UTF-8
+	Topic      string  `json:"topic"`
+	MessageID  string  `json:"messageId"`
+	Data       *string `json:"data,omitempty"`
+	DataBase64 string  `json:"dataBase64,omitempty"` // of what is not UTF-8
+	Timestamp  string  `json:"timestamp"`
+	Seq        uint64  `json:"seq,omitempty"`
+	Retry      int     `json:"retry,omitempty"`
+	Replay     bool    `json:"replay,omitempty"`
+	QoS        int     `json:"qos"`
+	Legacy     bool    `json:"legacy,omitempty"`
 }
 
 func (p *printer) line(m client.Message) string {
-	if !p.asJSON {
-		if p.terminal {
-			return printable(string(m.Payload)) + "\n"
+	data := string(m.Payload)
+	if !p.json {
+		if p.withTopic {
+			return printable(m.Topic) + "\t" + printable(data) + "\n"
 		}
-		return string(m.Payload) + "\n"
+		return printable(data) + "\n"
 	}
 	shown := printed{
 		Topic: m.Topic, MessageID: m.ID, Timestamp: m.Timestamp.UTC().Format(time.RFC3339Nano),
-		Seq: m.Seq, Retry: m.Retry, Replay: m.Replay,
+		Seq: m.Seq, Retry: m.Retry, Replay: m.Replay, QoS: m.QoS, Legacy: m.Legacy,
 	}
-	if utf8.Valid(m.Payload) {
-		text := string(m.Payload)
-		shown.Payload = &text
+	if utf8.ValidString(data) {
+		shown.Data = &data
 	} else {
-		shown.Base64 = base64.StdEncoding.EncodeToString(m.Payload)
+		shown.DataBase64 = base64.StdEncoding.EncodeToString(m.Payload)
 	}
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(shown); err != nil {
-		return "{}\n" // no field of it can fail
-	}
-	return b.String()
-}
-
-// printable makes a text that somebody else wrote safe for a terminal: it moves no cursor and sets no title.
-func printable(s string) string {
-	clean := func(r rune) bool { return r == '\t' || r == '\n' || strconv.IsPrint(r) }
-	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if clean(r) && r != utf8.RuneError {
-			b.WriteRune(r)
-		} else {
-			quoted := strconv.QuoteRuneToASCII(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		}
+		panic(err) // strings, numbers and booleans always encode
 	}
 	return b.String()
 }
