@@ -446,6 +446,7 @@ func (c *conn) lastFrames(b *batch) {
 		c.shard.count.outbox.Add(-int64(c.out.bytes[l]))
 		b.sent = c.out.discard(l, b.sent)
 	}
+	c.out.pong = nil // nothing follows a close frame
 	frame := closeFrame(c.code, c.why)
 	c.out.push(session.LaneFile, entry{wire: frame})
 	c.shard.count.outbox.Add(int64(len(frame)))

@@ -25,18 +25,28 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	before := runtime.NumGoroutine()
 	code := m.Run()
 	deadline := time.Now().Add(5 * time.Second)
-	for code == 0 && runtime.NumGoroutine() > before {
+	for leaked := leaks(); code == 0 && len(leaked) > 0; leaked = leaks() {
 		if time.Now().After(deadline) {
-			buf := make([]byte, 1<<20)
-			fmt.Fprintf(os.Stderr, "goroutines leaked: %d, had %d\n%s\n", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+			fmt.Fprintf(os.Stderr, "goroutines leaked:\n%s\n", strings.Join(leaked, "\n\n"))
 			code = 1
 		}
 		runtime.Gosched()
 	}
 	os.Exit(code)
+}
+
+// leaks is the stacks of the goroutines that the package or net/http left behind.
+func leaks() (stacks []string) {
+	buf := make([]byte, 1<<20)
+	all := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+	for _, stack := range all[1:] { // the first is our own
+		if strings.Contains(stack, "fastport/gateway") || strings.Contains(stack, "net/http") {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
 }
 
 // patience bounds every wait of a test.
@@ -330,3 +340,36 @@ func eventually(t testing.TB, what string, ok func() bool) {
 }
 
 func repeat(s string, n int) string { return strings.Repeat(s, n) }
+
+// rawDial connects and says nothing.
+func (r *rig) rawDial() *client {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	return &client{t: r.t, conn: conn, br: bufio.NewReader(conn)}
+}
+
+// head reads a response's head: its status line as "", its fields by their names in lower case.
+func (c *client) head() map[string]string {
+	c.t.Helper()
+	head := map[string]string{}
+	for {
+		line, err := c.br.ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("head: %v after %v", err, head)
+		}
+		line = strings.TrimSpace(line)
+		if line == "" {
+			return head
+		}
+		if name, value, ok := strings.Cut(line, ": "); ok && len(head) > 0 {
+			head[strings.ToLower(name)] = value
+		} else {
+			head[""] = line
+		}
+	}
+}

@@ -1,0 +1,511 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/session"
+)
+
+func TestConn_ClosesWithTheCodeOfEachViolation(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.MaxPayload = testLimit
+		r := start(t, cfg, echoes)
+		for _, v := range violations {
+			t.Run(v.name, func(t *testing.T) {
+				c := r.dial()
+				c.t = t
+				c.write(v.stream)
+				c.expectClose(v.code)
+				r.peer().waitClosed()
+			})
+		}
+	})
+}
+
+func TestConn_ClosesTextThatIsNotUTF8With1007(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, echoes)
+		for name, stream := range map[string][]byte{
+			"whole":     frame(0x81, "a\xffb"),
+			"fragments": join(frame(0x01, "\xe2\x82"), frame(0x80, "x")),
+			"surrogate": frame(0x81, "\xed\xa0\x80"),
+			"cut short": frame(0x81, "\xe2\x82"),
+			"reason":    frame(0x88, "\x03\xe8\xff"),
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := r.dial()
+				c.t = t
+				c.write(stream)
+				c.expectClose(protocol.CloseBadText)
+			})
+		}
+		c := r.dial()
+		c.write(join(frame(0x01, "\xe2"), frame(0x00, "\x82"), frame(0x80, "\xac")))
+		c.expect("€") // a rune cut by fragments is none the worse
+		c.write(frame(0x82, "\xff"))
+		if h, got, err := c.read(); err != nil || h.OpCode != ws.OpBinary || got != "\xff" {
+			t.Fatalf("binary = %v %q %v", h.OpCode, got, err)
+		}
+	})
+}
+
+func TestConn_AnswersACloseFrameWithItsCode(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, echoes)
+		for _, test := range []struct {
+			payload string
+			want    protocol.CloseCode
+		}{
+			{"\x03\xe8bye", 1000}, {"\x03\xe9", 1001}, {"\x0f\xa0", 4000}, {"\x0b\xb8", 3000}, {"", 0},
+			{"\x03", 1002}, {"\x03\xe7", 1002}, {"\x03\xec", 1002}, {"\x03\xed", 1002}, {"\x03\xee", 1002},
+			{"\x03\xf7", 1002}, {"\x0b\xb7", 1002}, {"\x13\x88", 1002},
+		} {
+			t.Run(fmt.Sprintf("%x", test.payload), func(t *testing.T) {
+				c := r.dial()
+				c.t = t
+				c.write(frame(0x88, test.payload))
+				c.expectClose(test.want)
+				r.peer().waitClosed()
+			})
+		}
+	})
+}
+
+func TestConn_HandsNothingInAfterACloseFrame(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		texts := make(chan string, 8)
+		r := start(t, cfg, func(p *peer) {
+			p.text = func(_ *peer, frame []byte) bool { texts <- string(frame); return false }
+		})
+		c := r.dial()
+		c.write(join(frame(0x81, "before"), frame(0x88, "\x03\xe8"), frame(0x81, "after")))
+		c.expectClose(1000)
+		r.peer().waitClosed()
+		if len(texts) != 1 || <-texts != "before" {
+			t.Fatal("a frame behind the close frame was handed in")
+		}
+	})
+}
+
+func TestConn_SendsWhatIsQueuedBeforeItsCloseFrame(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, func(p *peer) {
+			p.text = func(p *peer, _ []byte) bool {
+				p.sock.Send(session.LaneMessage, packet(false, "message"))
+				p.sock.Send(session.LaneControl, packet(false, "response"))
+				p.sock.Close(protocol.CloseNotAuthenticated, "no")
+				p.sock.Close(protocol.CloseSessionGone, "too late")
+				if p.sock.Send(session.LaneControl, packet(false, "late")) {
+					t.Error("a closing socket took a frame")
+				}
+				return false
+			}
+		})
+		c := r.dial()
+		c.send("go")
+		c.expect("response")
+		c.expectClose(protocol.CloseNotAuthenticated)
+	})
+}
+
+// The peer sends without end and reads its close frame late: a reset would have eaten it.
+func TestConn_CloseCodeReachesAPeerThatStillSends(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, nil)
+		c := r.dial()
+		p := r.peer()
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() {
+			for range 200 {
+				if _, err := c.conn.Write(frame(0x82, repeat("x", 10_000))); err != nil {
+					return
+				}
+			}
+			c.conn.(interface{ CloseWrite() error }).CloseWrite()
+		})
+		p.sock.Close(protocol.CloseSessionGone, "dropped")
+		p.waitClosed()
+		wg.Wait()
+		c.expectClose(protocol.CloseSessionGone)
+	})
+}
+
+func TestConn_HangsUpWhenThePeerStaysAfterTheClose(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.CloseLinger = 50 * time.Millisecond
+		r := start(t, cfg, nil)
+		r.dial() // reads nothing, closes nothing
+		p := r.peer()
+		p.sock.Close(protocol.CloseSessionGone, "")
+		p.waitClosed()
+		eventually(t, "the socket is closed", func() bool { return r.srv.Stats().Connections == 0 })
+	})
+}
+
+func TestConn_TellsClosedWhenThePeerVanishes(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, nil)
+		for _, linger := range []int{-1, 0} { // an orderly end of stream, a reset
+			c := r.dial()
+			p := r.peer()
+			c.conn.(interface{ SetLinger(int) error }).SetLinger(linger)
+			c.conn.Close()
+			p.waitClosed()
+		}
+		eventually(t, "both are gone", func() bool { return r.srv.Stats().Connections == 0 })
+		if got := r.srv.Stats().Closed["lost"]; got != 2 {
+			t.Fatalf("closed as lost = %d, want 2", got)
+		}
+	})
+}
+
+func TestConn_AnswersPingsButNotEachOfAFlood(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, echoes)
+		c := r.dial()
+		c.write(frame(0x89, "are you there"))
+		if h, got, err := c.read(); err != nil || h.OpCode != ws.OpPong || got != "are you there" {
+			t.Fatalf("read = %v %q %v, want the pong", h.OpCode, got, err)
+		}
+		var flood []byte
+		for i := range 100_000 {
+			flood = append(flood, frame(0x89, fmt.Sprintf("%08d", i))...)
+		}
+		go c.conn.Write(append(flood, frame(0x81, "end")...))
+		last, end := "", false
+		for !end || last != "00099999" {
+			h, got, err := c.read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.OpCode == ws.OpPong {
+				last = got
+			}
+			end = end || got == "end"
+			if n := r.srv.Stats().OutboxBytes; n > 1000 {
+				t.Fatalf("%d bytes of pongs are queued", n)
+			}
+		}
+	})
+}
+
+func TestConn_PingReportsWhenThePongCame(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, nil)
+		c := r.dial()
+		p := r.peer()
+		from := time.Now()
+		p.sock.Ping()
+		until := time.Now()
+		p.sock.Ping() // goes out when the first is answered
+		_, id, err := c.read()
+		if err != nil || len(id) != 8 {
+			t.Fatalf("ping = %x %v", id, err)
+		}
+		c.write(frame(0x8a, "12345678")) // answers no ping of ours
+		c.write(frame(0x8a, id))
+		c.write(frame(0x8a, id)) // and that one only once
+		if at := <-p.alive; at.Before(from) || at.After(until) {
+			t.Fatalf("alive = %v, want within %v and %v", at, from, until)
+		}
+		_, second, err := c.read()
+		if err != nil || second == id {
+			t.Fatalf("second ping = %x, %v; first %x", second, err, id)
+		}
+		c.write(frame(0x8a, second))
+		if at := <-p.alive; at.Before(until) {
+			t.Fatal("the second pong was taken for the first")
+		}
+		if len(p.alive) != 0 {
+			t.Fatal("a pong that answers nothing was reported")
+		}
+	})
+}
+
+func TestConn_PausesUntilResume(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		got := make(chan string, 100)
+		r := start(t, cfg, func(p *peer) {
+			p.text = func(_ *peer, frame []byte) bool { got <- string(frame); return string(frame) == "wait" }
+		})
+		c := r.dial()
+		p := r.peer()
+		c.write(join(frame(0x81, "wait"), frame(0x81, "wait"), frame(0x81, "a")))
+		if f := <-got; f != "wait" {
+			t.Fatal(f)
+		}
+		c.send("b") // comes while reading is paused
+		// The kernel has it, and so the loop has had its chance: a second connection proves it.
+		other := r.dial()
+		other.send("other")
+		if f := <-got; f != "other" {
+			t.Fatalf("%q came before Resume", f)
+		}
+		p.sock.Resume()
+		if f := <-got; f != "wait" {
+			t.Fatal(f)
+		}
+		p.sock.Resume()
+		for _, want := range []string{"a", "b"} {
+			if f := <-got; f != want {
+				t.Fatalf("got %q, want %q", f, want)
+			}
+		}
+	})
+}
+
+func TestConn_ResumeMayComeBeforeTheWait(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		const frames = 5000
+		done := make(chan int, 1)
+		n := 0
+		r := start(t, cfg, func(p *peer) {
+			p.text = func(p *peer, _ []byte) bool {
+				if n++; n == frames {
+					done <- n
+				}
+				switch n % 3 {
+				case 0:
+					p.sock.Resume()
+				case 1:
+					go p.sock.Resume()
+				default:
+					return false
+				}
+				return true
+			}
+		})
+		c := r.dial()
+		var all []byte
+		for range frames {
+			all = append(all, frame(0x81, "x")...)
+		}
+		c.write(all)
+		select {
+		case <-done:
+		case <-time.After(patience):
+			t.Fatalf("reading stopped after %d frames", n)
+		}
+	})
+}
+
+func TestConn_PausedReadingHoldsNoMoreThanABuffer(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.PingInterval, cfg.PongTimeout, cfg.InitTimeout = 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond
+		r := start(t, cfg, func(p *peer) {
+			p.ready.Store(false) // a login that takes long
+			p.text = func(*peer, []byte) bool { return true }
+		})
+		c := r.dial()
+		p := r.peer()
+		c.send("x")
+		c.conn.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		n, err := c.conn.Write(make([]byte, 64<<20))
+		if err == nil {
+			t.Fatal("64 MiB were taken from a paused connection")
+		}
+		if in := r.srv.Stats().BytesIn; in > 2*pooledBuffer {
+			t.Fatalf("read %d of %d bytes while paused", in, n)
+		}
+		select {
+		case <-p.closed:
+			t.Fatal("closed for a silence that the engine ordered")
+		default:
+		}
+	})
+}
+
+func TestConn_PanicEndsThatConnectionAlone(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, func(p *peer) {
+			p.text = func(p *peer, frame []byte) bool {
+				if string(frame) == "panic" {
+					panic("on demand")
+				}
+				return echo(p, frame)
+			}
+		})
+		other := r.dial()
+		r.peer()
+		c := r.dial()
+		p := r.peer()
+		c.send("panic")
+		c.expectClose(closeInternal)
+		p.waitClosed()
+		other.send("still here")
+		other.expect("still here")
+		if got := r.srv.Stats().Closed["panic"]; got != 1 {
+			t.Fatalf("panics = %d, want 1", got)
+		}
+	})
+}
+
+func TestConn_PanicInOpenOrSentEndsThatConnectionAlone(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		first := true
+		r := start(t, cfg, func(p *peer) {
+			p.text = echo
+			if first {
+				first = false
+				close(p.closed) // it never becomes a peer
+				panic("on demand")
+			}
+		})
+		r.dial().expectClose(closeInternal)
+		c := r.dial()
+		r.peer().sock.SendChunk(packet(true, "x"), func() { panic("on demand") })
+		if _, got, err := c.read(); err != nil || got != "x" {
+			t.Fatal(got, err)
+		}
+		c.expectClose(closeInternal)
+		c = r.dial()
+		c.send("still here")
+		c.expect("still here")
+	})
+}
+
+// A connection that closes while its engine still opens it must not lose the order of calls.
+func TestConn_CloseWithinOpen(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, func(p *peer) {
+			p.sock.Send(session.LaneControl, packet(false, "welcome"))
+			p.sock.Close(protocol.CloseDraining, "")
+		})
+		c := r.dial()
+		c.expect("welcome")
+		c.expectClose(protocol.CloseDraining)
+		r.peer().waitClosed()
+	})
+}
+
+func TestConn_TakesFramesThatComeWithTheHandshake(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, echoes)
+		c := r.rawDial()
+		c.write(join([]byte("GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"), frame(0x81, "early"), frame(0x81, "bird")))
+		if head := c.head(); head["sec-websocket-accept"] != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+			t.Fatalf("head = %v", head)
+		}
+		c.expect("early")
+		c.expect("bird")
+	})
+}
+
+func TestConn_CallsSentOnceTheKernelHasTheChunkOrTheSocketIsGone(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.CloseLinger = 100 * time.Millisecond
+		r := start(t, cfg, nil)
+		c := r.dial()
+		p := r.peer()
+		var mu sync.Mutex
+		calls := map[int]int{}
+		queued := 0
+		chunk := packet(true, repeat("c", protocol.ChunkSize))
+		// The peer does not read: kernel buffers fill, then the outbox does.
+		for p.sock.SendChunk(chunk, func() { mu.Lock(); calls[queued]++; mu.Unlock() }) {
+			queued++
+			if queued > 10_000 {
+				t.Fatal("the outbox has no end")
+			}
+		}
+		_ = c
+		p.sock.Close(protocol.CloseSessionGone, "")
+		eventually(t, "all callbacks came", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			n := 0
+			for _, v := range calls {
+				n += v
+			}
+			return n == queued
+		})
+	})
+}
+
+func TestConn_LimitsMessagesBeforeLogin(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.LoginPayload = 1000
+		r := start(t, cfg, func(p *peer) {
+			p.ready.Store(false)
+			p.text = func(p *peer, frame []byte) bool {
+				p.ready.Store(true)
+				return echo(p, frame)
+			}
+		})
+		c := r.dial()
+		c.write(join(frame(0x81, "login"), frame(0x81, repeat("x", 5000))))
+		c.expect("login")
+		c.expect(repeat("x", 5000))
+		c = r.dial()
+		c.send(repeat("x", 1001))
+		c.expectClose(protocol.CloseTooLarge)
+	})
+}
+
+func TestConn_LimitsFramesAndBytesASecond(t *testing.T) {
+	empty, pings := join(), join()
+	for range 200 {
+		empty = append(empty, frame(0x81, "")...)
+		pings = append(pings, frame(0x89, "")...)
+	}
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.MessageRate, cfg.ByteRate, cfg.MaxPayload = 100, 20_000, 10_000
+		r := start(t, cfg, nil)
+		for name, stream := range map[string][]byte{
+			"empty frames": empty,
+			"pings":        pings,
+			"fragments":    fragments(150),
+			"bytes":        join(frame(0x82, repeat("x", 9000)), frame(0x82, repeat("x", 9000)), frame(0x82, repeat("x", 9000))),
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := r.dial()
+				c.t = t
+				c.write(stream)
+				c.expectClose(protocol.CloseRateLimited)
+			})
+		}
+		c := r.dial()
+		c.write(frame(0x82, repeat("x", 10_000))) // one largest message is always allowed
+		c.write(frame(0x88, "\x03\xe8"))
+		c.expectClose(1000)
+	})
+}
+
+func TestConn_ManyAtOnce(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, echoes)
+		var wg sync.WaitGroup
+		for i := range 50 {
+			c := r.dial()
+			wg.Go(func() {
+				for j := range 50 {
+					var size [4]byte
+					binary.BigEndian.PutUint32(size[:], uint32(i*j))
+					want := fmt.Sprintf("%x %s", size, repeat("y", i*j*7))
+					if _, err := c.conn.Write(frame(0x81, want)); err != nil {
+						t.Error(err)
+						return
+					}
+					if _, got, err := c.read(); err != nil || got != want {
+						t.Errorf("conn %d frame %d: %v, %d bytes, want %d", i, j, err, len(got), len(want))
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		st := r.srv.Stats()
+		if st.FramesIn != 2500 || st.FramesOut != 2500 || st.Connections != 50 || st.Pending != 0 {
+			t.Fatalf("stats = %+v", st)
+		}
+	})
+}
