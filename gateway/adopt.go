@@ -17,6 +17,7 @@ func (s *Server) adopt(nc net.Conn, front *frontConn, early []byte, packed bool)
 	sl := front.slot
 	if tcp, ok := front.Conn.(*net.TCPConn); ok {
 		tcp.SetKeepAlive(false) // our own pings do that, and tell more
+		tuneTCP(tcp)
 	}
 	c := s.adoptPolled(nc, front.Conn, sl, early, packed)
 	if c == nil {

@@ -40,7 +40,7 @@ type Config struct {
 	InitTimeout       time.Duration // from the upgrade to Peer.Ready
 	PingInterval      time.Duration
 	PongTimeout       time.Duration
-	SlowConsumerAfter time.Duration // a full outbox that nothing leaves
+	SlowConsumerAfter time.Duration // an outbox that nothing leaves
 	CloseLinger       time.Duration // between a close and the end of the socket, at most
 	FrameTimeout      time.Duration // for a half-received message, besides what FrameRate grants
 	FrameRate         int           // bytes a second that a half-received message must make

@@ -78,8 +78,7 @@ type conn struct {
 	mu    sync.Mutex // guards the following
 	token flushToken
 	out   *outbox       // nil while nothing waits
-	full  time.Duration // since when a frame has been refused for want of room; 0: not
-	moved time.Duration // when the kernel took bytes last
+	moved time.Duration // when the kernel took bytes last, or the first began to wait for it
 
 	pinged    time.Duration // when the ping went into the queue that no pong has come to; 0: none
 	pingAgain bool          // a ping was asked for meanwhile
@@ -152,10 +151,6 @@ func (c *conn) send(l session.Lane, p *session.Packet, sent func()) bool {
 		c.out = c.srv.takeOutbox()
 	}
 	if !c.out.room(l, len(wire), &c.srv.cfg) {
-		if c.full == 0 {
-			c.full = c.srv.now()
-			c.watch()
-		}
 		return false
 	}
 	c.queue(l, entry{wire: wire, sent: sent})
@@ -175,6 +170,7 @@ func (c *conn) queue(l session.Lane, e entry) {
 func (c *conn) needFlush() {
 	if c.token == tokenFree {
 		c.token = tokenHeld
+		c.moved = c.srv.now()
 		c.drv.flushSoon()
 	}
 }
@@ -475,7 +471,6 @@ func (c *conn) wrote(b *batch, n int) {
 	frames := c.out.drop(b, n)
 	c.shard.count.outbox.Add(int64(c.out.total() - before))
 	c.moved = c.srv.now()
-	c.full = 0
 	c.mu.Unlock()
 	c.shard.count.bytesOut.Add(uint64(n))
 	c.shard.count.framesOut.Add(uint64(frames))
@@ -488,6 +483,7 @@ func (c *conn) block() {
 	if c.state.Load() != stateClosed {
 		c.token = tokenBlocked
 		c.drv.wantWrite(true)
+		c.watch()
 		c.mu.Unlock()
 		return
 	}

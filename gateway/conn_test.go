@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -404,30 +405,30 @@ func TestConn_CallsSentOnceTheKernelHasTheChunkOrTheSocketIsGone(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg Config) {
 		cfg.CloseLinger = 100 * time.Millisecond
 		r := start(t, cfg, nil)
-		c := r.dial()
+		r.dial() // reads nothing: kernel buffers fill, then the outbox does
 		p := r.peer()
-		var mu sync.Mutex
-		calls := map[int]int{}
+		var calls [10_000]atomic.Int32
 		queued := 0
 		chunk := packet(true, repeat("c", protocol.ChunkSize))
-		// The peer does not read: kernel buffers fill, then the outbox does.
-		for p.sock.SendChunk(chunk, func() { mu.Lock(); calls[queued]++; mu.Unlock() }) {
+		for i := range calls {
+			if !p.sock.SendChunk(chunk, func() { calls[i].Add(1) }) {
+				break
+			}
 			queued++
-			if queued > 10_000 {
-				t.Fatal("the outbox has no end")
+		}
+		if queued == len(calls) || calls[0].Load() != 1 || calls[queued-1].Load() != 0 {
+			t.Fatalf("%d chunks queued, %d calls for the first, %d for the last", queued, calls[0].Load(), calls[queued-1].Load())
+		}
+		p.sock.Close(protocol.CloseSessionGone, "")
+		for i := range queued {
+			eventually(t, "the callback came", func() bool { return calls[i].Load() > 0 })
+		}
+		eventually(t, "the socket is gone", func() bool { return r.srv.Stats().Connections == 0 })
+		for i := range calls {
+			if n := calls[i].Load(); n > 1 || i >= queued && n > 0 {
+				t.Fatalf("callback %d of %d came %d times", i, queued, n)
 			}
 		}
-		_ = c
-		p.sock.Close(protocol.CloseSessionGone, "")
-		eventually(t, "all callbacks came", func() bool {
-			mu.Lock()
-			defer mu.Unlock()
-			n := 0
-			for _, v := range calls {
-				n += v
-			}
-			return n == queued
-		})
 	})
 }
 

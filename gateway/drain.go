@@ -44,10 +44,10 @@ func (s *Server) drain(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	})
+	served := make(chan struct{})
 	s.tasks.Go(func() {
-		if s.http.Shutdown(ctx) != nil {
-			s.http.Close()
-		}
+		defer close(served)
+		s.http.Shutdown(ctx) // what it leaves is cut off below
 	})
 	s.closeSpread(ctx)
 	for s.open.Load() > 0 {
@@ -58,6 +58,7 @@ func (s *Server) drain(ctx context.Context) error {
 		}
 		break
 	}
+	<-served
 	err := s.cutOff()
 	s.stopTick()
 	for _, p := range s.pollers {

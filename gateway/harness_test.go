@@ -52,6 +52,8 @@ func leaks() (stacks []string) {
 // patience bounds every wait of a test.
 const patience = 10 * time.Second
 
+var noDeadline time.Time
+
 // engineFunc is a session.Engine.
 type engineFunc func(s session.Socket, from netip.Addr) session.Peer
 
@@ -372,4 +374,17 @@ func (c *client) head() map[string]string {
 			head[""] = line
 		}
 	}
+}
+
+// opened waits for n peers, and returns them in the order of their opening.
+func (r *rig) opened(n int) []*peer {
+	r.t.Helper()
+	var all []*peer
+	eventually(r.t, "all peers are opened", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		all = append([]*peer(nil), r.all...)
+		return len(all) >= n
+	})
+	return all
 }

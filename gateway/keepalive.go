@@ -13,7 +13,7 @@ import (
 //
 // A shard keeps each connection in one of its turns, which come round once in a PingInterval: then it is pinged. The
 // turn is drawn at random, so pings are spread evenly. Whoever is up against a deadline (login, pong, a half-received
-// message, a full outbox, a close) is on the watch list besides, and looked at in each tick.
+// message, an outbox that is stuck, a close) is on the watch list besides, and looked at in each tick.
 type roster []*shard
 
 type shard struct {
@@ -186,26 +186,24 @@ func (c *conn) lookHalf(now time.Duration, cfg *Config) bool {
 	return true
 }
 
-// lookOut closes who takes nothing from a full outbox, and who gives no sign of life after a ping.
+// lookOut closes who takes nothing of what waits for it, and who gives no sign of life after a ping.
 func (c *conn) lookOut(now time.Duration, cfg *Config) bool {
 	c.mu.Lock()
-	full, moved, pinged := c.full, c.moved, c.pinged
+	waits, moved, pinged := c.out != nil, c.moved, c.pinged
 	c.mu.Unlock()
-	// A connection that reads nothing because the engine said wait cannot hear a pong.
-	waits := c.gate.Load() < 0
-	if waits {
-		c.heard.Store(int64(now))
+	if c.gate.Load() < 0 {
+		c.heard.Store(int64(now)) // nobody reads, because the engine said wait: a pong would not be heard
 	}
 	switch {
-	case full != 0:
-		// Its own deadline, and a longer one: the ping may be stuck behind what it does not read.
-		if now-max(full, moved) >= cfg.SlowConsumerAfter {
-			c.close(causeSlow, protocol.CloseSlowConsumer, "outbox is full and nothing leaves it")
+	case waits:
+		// The ping may be among what waits, so this deadline is the only one.
+		if now-moved >= cfg.SlowConsumerAfter {
+			c.close(causeSlow, protocol.CloseSlowConsumer, "nothing is taken from the outbox")
 		}
 	case pinged != 0:
 		if now-max(pinged, moved, time.Duration(c.heard.Load())) >= cfg.PongTimeout {
 			c.close(causeSilent, protocol.CloseGoingAway, "no pong")
 		}
 	}
-	return full != 0 || pinged != 0
+	return waits || pinged != 0
 }

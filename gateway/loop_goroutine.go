@@ -88,6 +88,7 @@ func (c *loopConn) write() {
 	}
 	defer c.srv.batches.Put(b)
 	for c.next(b) {
+		c.watch()
 		part := b.parts[0]
 		n, err := c.nc.Write(part[:min(len(part), loopWrite)])
 		c.wrote(b, n)

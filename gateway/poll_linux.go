@@ -13,12 +13,11 @@ import (
 )
 
 const (
-	pollBuffer    = 64 << 10  // one read
-	pollReads     = 4         // of one connection before others have their turn
-	pollEvents    = 128       // taken at once
-	flushEvery    = 16        // events before what they queued is written
-	settleRounds  = 2         // of tasks and flushes before new events are looked at
-	unsentAllowed = 128 << 10 // bytes the kernel takes beyond what the network does: what is queued here keeps its lanes
+	pollBuffer   = 64 << 10 // one read
+	pollReads    = 4        // of one connection before others have their turn
+	pollEvents   = 128      // taken at once
+	flushEvery   = 16       // events before what they queued is written
+	settleRounds = 2        // of tasks and flushes before new events are looked at
 )
 
 // poller owns a share of the sockets: the goroutine in run reads them all, into one buffer.
@@ -159,7 +158,6 @@ func takeOver(sc syscall.Conn) (fd int, err error) {
 	if ctlErr != nil || err != nil {
 		return -1, errors.Join(ctlErr, err)
 	}
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentAllowed)
 	return fd, nil
 }
 

@@ -15,3 +15,5 @@ func (*poller) close()   {}
 func (*poller) free()    {}
 
 func (*Server) adoptPolled(_, _ net.Conn, _ slot, _ []byte, _ bool) *conn { return nil }
+
+func tuneTCP(*net.TCPConn) {}

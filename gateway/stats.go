@@ -38,7 +38,7 @@ const (
 	causeEngine                // Socket.Close
 	causeProtocol              // the peer broke RFC 6455
 	causeTooLarge              // a message over the limit
-	causeSlow                  // a full outbox that nothing left
+	causeSlow                  // an outbox that nothing left
 	causeSilent                // no pong in time
 	causeNoInit                // no login in time
 	causeStalled               // a half-received message that made no progress

@@ -1,0 +1,476 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/session"
+)
+
+func TestKeepalive_PingsAndDropsWhoIsSilent(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.PingInterval, cfg.PongTimeout = 50*time.Millisecond, 100*time.Millisecond
+		r := start(t, cfg, nil)
+		silent := r.dial()
+		silentPeer := r.peer()
+		talker := r.dial()
+		r.peer()
+		answering := r.dial()
+		answeringPeer := r.peer()
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer close(stop)
+		wg.Go(func() { // answers every ping
+			for {
+				h, id, err := answering.read()
+				if err != nil {
+					return
+				}
+				if h.OpCode == ws.OpPing {
+					answering.conn.Write(frame(0x8a, id))
+				}
+			}
+		})
+		wg.Go(func() { // answers none, but is heard
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(10 * time.Millisecond):
+					talker.conn.Write(frame(0x81, "I am here"))
+				}
+			}
+		})
+		silent.expectClose(protocol.CloseGoingAway)
+		silentPeer.waitClosed()
+		for range 4 {
+			select {
+			case <-answeringPeer.alive:
+			case <-time.After(patience):
+				t.Fatal("no sign of life was reported")
+			}
+		}
+		if st := r.srv.Stats(); st.Closed["no_pong"] != 1 || st.Connections > 3 || st.Connections < 2 {
+			t.Fatalf("stats = %+v", st)
+		}
+		answering.conn.Close()
+	})
+}
+
+func TestKeepalive_SpreadsPingsOverTheInterval(t *testing.T) {
+	cfg := (Config{}).withDefaults()
+	turns := int(cfg.PingInterval / tickTime(&cfg))
+	if turns != 25 {
+		t.Fatalf("turns = %d, want 25 of a second", turns)
+	}
+	r := newRoster(1, turns)
+	conns := make([]conn, 5000)
+	for i := range conns {
+		conns[i].shard = r[0]
+		r[0].add(&conns[i])
+	}
+	for i, turn := range r[0].turns {
+		if n := len(turn); n < 100 || n > 320 {
+			t.Fatalf("turn %d pings %d of 5000", i, n)
+		}
+	}
+	for i := range conns {
+		if i%2 == 0 {
+			r[0].remove(&conns[i])
+		}
+	}
+	seen := map[*conn]int{}
+	for range turns {
+		for _, c := range r[0].due(nil) {
+			seen[c]++
+		}
+	}
+	if len(seen) != 2500 {
+		t.Fatalf("pinged %d of 2500", len(seen))
+	}
+	for i := range conns {
+		if want := i % 2; seen[&conns[i]] != want {
+			t.Fatalf("connection %d was pinged %d times, want %d", i, seen[&conns[i]], want)
+		}
+	}
+}
+
+func TestKeepalive_ClosesWhoDoesNotLogIn(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.InitTimeout = 50 * time.Millisecond
+		r := start(t, cfg, func(p *peer) {
+			p.ready.Store(false)
+			p.text = func(p *peer, _ []byte) bool { p.ready.Store(true); return false }
+		})
+		in := r.dial()
+		in.send("login")
+		inPeer := r.peer()
+		out := r.dial()
+		out.expectClose(protocol.CloseNoInit)
+		r.peer().waitClosed()
+		select {
+		case <-inPeer.closed:
+			t.Fatal("a connection that logged in was closed")
+		default:
+		}
+		eventually(t, "nobody is pending", func() bool { return r.srv.Stats().Pending == 0 })
+		if got := r.srv.Stats().Closed["no_init"]; got != 1 {
+			t.Fatalf("closed for no init = %d, want 1", got)
+		}
+	})
+}
+
+func TestKeepalive_ClosesHalfFramesThatMakeNoProgress(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.FrameTimeout, cfg.FrameRate = 100*time.Millisecond, 1000
+		got := make(chan struct{})
+		r := start(t, cfg, func(p *peer) {
+			p.binary = func(_ *peer, frame []byte) bool {
+				if len(frame) == 3000 {
+					close(got)
+				}
+				return false
+			}
+		})
+		for name, start := range map[string][]byte{
+			"a header":         {0x81},
+			"a length":         {0x82, 0x80 | 127, 0, 0},
+			"a payload":        frame(0x82, "whole")[:8],
+			"a fragment":       frame(0x01, "more to come"),
+			"a ping":           frame(0x89, "ping")[:7],
+			"a second message": join(frame(0x82, "first"), frame(0x82, "second")[:9]),
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := r.dial()
+				c.t = t
+				c.write(start)
+				c.expectClose(protocol.CloseBadFrame)
+			})
+		}
+		// A large message at a good pace takes longer than the timeout, and may.
+		c := r.dial()
+		p := r.opened(7)[6]
+		all := frame(0x82, repeat("x", 3000))
+		for piece := range slices.Chunk(all, 100) { // 300 ms
+			c.write(piece)
+			time.Sleep(10 * time.Millisecond) // the pace, not a wait
+		}
+		select {
+		case <-got:
+		case <-p.closed:
+			t.Fatal("a message that makes progress was cut off")
+		}
+	})
+}
+
+// 500 clients trickle half frames, byte by byte, and 50 read nothing: those who behave are served as if alone.
+func TestKeepalive_HalfFramesAndStuckReadersDelayNobody(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, echoes)
+		whole := frame(0x81, repeat("x", 100_000))
+		var slow []*client
+		for range 500 {
+			slow = append(slow, r.dial())
+		}
+		big := packet(true, repeat("b", 1<<20))
+		for range 50 {
+			r.dial()
+		}
+		for _, p := range r.opened(550)[500:] {
+			for p.sock.Send(session.LaneMessage, big) {
+			}
+		}
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				for _, c := range slow {
+					select {
+					case <-stop:
+						return
+					default:
+						c.conn.Write(whole[i : i+1])
+					}
+				}
+			}
+		})
+		c := r.dial()
+		var took []time.Duration
+		for i := range 300 {
+			began := time.Now()
+			want := fmt.Sprint("served ", i)
+			c.send(want)
+			c.expect(want)
+			took = append(took, time.Since(began))
+		}
+		close(stop)
+		wg.Wait()
+		slices.Sort(took)
+		if p95 := took[len(took)*95/100]; p95 > 100*time.Millisecond {
+			t.Fatalf("p95 = %v beside the others", p95)
+		}
+		t.Logf("p50 = %v, p95 = %v", took[len(took)/2], took[len(took)*95/100])
+	})
+}
+
+func TestKeepalive_ClosesSlowConsumersAndServesTheOthers(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.SlowConsumerAfter, cfg.OutboxBytes, cfg.CloseLinger = 300*time.Millisecond, 1<<20, 300*time.Millisecond
+		cfg.PingInterval, cfg.PongTimeout = 50*time.Millisecond, 100*time.Millisecond // its deadline must not come first
+		r := start(t, cfg, nil)
+		stuck := r.dial()
+		stuckPeer := r.peer()
+		good := r.dial()
+		goodPeer := r.peer()
+		big := packet(true, repeat("m", 64<<10))
+		for stuckPeer.sock.Send(session.LaneMessage, big) {
+		}
+		if queued := r.srv.Stats().OutboxBytes; queued > 1<<20+100<<10 {
+			t.Fatalf("%d bytes are queued over a bound of 1 MiB", queued)
+		}
+		if !stuckPeer.sock.Send(session.LaneControl, packet(false, "control has room of its own")) {
+			t.Fatal("a full lane of messages refused a response")
+		}
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		goodDone := make(chan struct{})
+		wg.Go(func() {
+			defer close(goodDone)
+			for i := 0; i < 20; {
+				h, id, err := good.read()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if h.OpCode == ws.OpPing {
+					good.conn.Write(frame(0x8a, id))
+				} else {
+					i++
+				}
+			}
+		})
+		began := time.Now()
+		for i := 0; i < 20; i++ {
+			goodPeer.sock.Send(session.LaneMessage, big)
+			select {
+			case <-stuckPeer.closed:
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		stuckPeer.waitClosed()
+		if took := time.Since(began); took < 250*time.Millisecond {
+			t.Fatalf("closed after %v, want 300 ms: %v", took, r.srv.Stats().Closed)
+		}
+		<-goodDone
+		if st := r.srv.Stats(); st.Closed["slow_consumer"] != 1 {
+			t.Fatalf("closed = %v", st.Closed)
+		}
+		stuck.conn.Close()
+		good.conn.Close()
+	})
+}
+
+// A slow consumer that wakes up in the linger time still learns why it was closed.
+func TestKeepalive_SlowConsumerLearns4008(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.SlowConsumerAfter, cfg.OutboxBytes = 100*time.Millisecond, 1<<20
+		r := start(t, cfg, nil)
+		c := r.dial()
+		p := r.peer()
+		for i := 0; p.sock.Send(session.LaneMessage, packet(true, fmt.Sprintf("%065536d", i))); i++ {
+		}
+		p.waitClosed()
+		c.expectClose(protocol.CloseSlowConsumer)
+	})
+}
+
+func TestKeepalive_AReaderThatTakesALittleIsNotSlow(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.SlowConsumerAfter, cfg.OutboxBytes = 150*time.Millisecond, 256<<10
+		r := start(t, cfg, nil)
+		c := r.dial()
+		p := r.peer()
+		chunk := packet(true, repeat("m", 64<<10))
+		until := time.Now().Add(600 * time.Millisecond)
+		buf := make([]byte, 512<<10)
+		for time.Now().Before(until) {
+			for p.sock.Send(session.LaneMessage, chunk) {
+			}
+			c.conn.Read(buf)
+			time.Sleep(2 * time.Millisecond) // the reader's pace
+		}
+		select {
+		case <-p.closed:
+			t.Fatal("closed though it makes progress")
+		default:
+		}
+	})
+}
+
+func TestOutbox_LanesInOrder(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, nil)
+		c := r.dial()
+		p := r.peer()
+		// Fill the kernel's buffers and some more, so that what follows is queued together.
+		filler := packet(true, repeat("f", 64<<10))
+		for p.sock.Send(session.LaneFile, filler) {
+		}
+		p.sock.Send(session.LaneMessage, packet(false, "message 1"))
+		p.sock.Send(session.LaneAck, packet(false, "ack 1"))
+		p.sock.Send(session.LaneMessage, packet(false, "message 2"))
+		p.sock.Send(session.LaneControl, packet(false, "control 1"))
+		p.sock.Send(session.LaneAck, packet(false, "ack 2"))
+		p.sock.Send(session.LaneControl, packet(false, "control 2"))
+		var got []string
+		files := 0
+		for len(got) < 6 {
+			h, payload, err := c.read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.OpCode == ws.OpText {
+				got = append(got, payload)
+			} else if files++; len(got) > 0 {
+				t.Fatalf("a file chunk came after %q only", got)
+			}
+		}
+		want := []string{"control 1", "control 2", "ack 1", "ack 2", "message 1", "message 2"}
+		if !slices.Equal(got, want) {
+			t.Fatalf("order = %q, want %q", got, want)
+		}
+	})
+}
+
+func TestOutbox_SharedPacketIsFramedOnceAndTheSameForAll(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		const receivers = 1000
+		r := start(t, cfg, nil)
+		clients := make([]*client, receivers)
+		for i := range clients {
+			clients[i] = r.dial()
+		}
+		for _, size := range []int{3, 200, 20_000, 80_000} {
+			p := packet(false, repeat("s", size))
+			var wg sync.WaitGroup
+			for _, part := range slices.Collect(slices.Chunk(r.opened(receivers), receivers/4)) {
+				wg.Go(func() {
+					for _, peer := range part {
+						if !peer.sock.Send(session.LaneMessage, p) {
+							t.Error("refused")
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if !bytes.Equal(p.Transport.Wire, append(slices.Clone(p.Transport.Wire[:len(p.Transport.Wire)-size]), repeat("s", size)...)) {
+				t.Fatal("the shared bytes were written to")
+			}
+			for _, c := range clients {
+				got := make([]byte, len(p.Transport.Wire))
+				if _, err := readFull(c, got); err != nil || !bytes.Equal(got, p.Transport.Wire) {
+					t.Fatalf("%v: got %x…, want %x…", err, got[:8], p.Transport.Wire[:8])
+				}
+			}
+		}
+	})
+}
+
+func readFull(c *client, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = c.br.Read(b[n:])
+		n += m
+	}
+	return n, err
+}
+
+func TestOutbox_BatchesHoldWhatFitsInOrder(t *testing.T) {
+	var o outbox
+	b := newBatch()
+	var want, got bytes.Buffer
+	add := func(l session.Lane, n int, c string) {
+		wire := []byte(repeat(c, n))
+		o.push(l, entry{wire: wire})
+	}
+	for i := range 200 {
+		add(session.LaneMessage, 1+i*37%5000, string(rune('a'+i%26)))
+		if i%10 == 0 {
+			add(session.LaneFile, 70_000, "F")
+			add(session.LaneAck, 60, "A")
+		}
+	}
+	for l := range o.lanes {
+		for _, e := range o.lanes[l].queue {
+			want.Write(e.wire)
+		}
+	}
+	total := o.total()
+	for n := 0; !o.empty(); n++ {
+		o.fill(b)
+		if len(b.parts) > batchParts || b.total > flushBytes+70_000 || b.total == 0 {
+			t.Fatalf("batch = %d parts, %d bytes", len(b.parts), b.total)
+		}
+		all := bytes.Join(b.parts, nil)
+		if len(all) != b.total {
+			t.Fatalf("batch total = %d, want %d", b.total, len(all))
+		}
+		take := min(len(all), 1+n*7919%len(all)) // as a socket might
+		got.Write(all[:take])
+		o.drop(b, take)
+		if total -= take; o.total() != total {
+			t.Fatalf("total = %d, want %d", o.total(), total)
+		}
+	}
+	if !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Fatal("the stream is not the frames in the order of lanes")
+	}
+}
+
+func TestLane_StaysSmallWhenItNeverEmpties(t *testing.T) {
+	var l lane
+	for i := range 10 {
+		l.push(entry{wire: []byte{byte(i)}})
+	}
+	for i := range 100_000 {
+		l.push(entry{wire: []byte{byte(i + 10)}})
+		if got := l.pop().wire[0]; got != byte(i) {
+			t.Fatalf("entry %d = %d", i, got)
+		}
+	}
+	if cap(l.queue) > 64 {
+		t.Fatalf("capacity = %d for 10 entries", cap(l.queue))
+	}
+}
+
+func TestConn_SendDoesNotAllocate(t *testing.T) {
+	r := start(t, Config{}, nil)
+	c := r.dial()
+	p := r.peer()
+	go func() {
+		buf := make([]byte, 1<<20)
+		for {
+			if _, err := c.br.Read(buf); err != nil {
+				return
+			}
+		}
+	}()
+	pkt := packet(false, repeat("m", 300))
+	framed(pkt)
+	if n := testing.AllocsPerRun(2000, func() {
+		for !p.sock.Send(session.LaneMessage, pkt) {
+		}
+	}); n > 0.5 {
+		t.Fatalf("allocations = %v a send", n)
+	}
+	c.conn.Close()
+	p.waitClosed()
+}

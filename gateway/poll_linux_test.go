@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/session"
+)
+
+// idleClients opens n upgraded connections from several addresses; close ends them.
+func idleClients(t testing.TB, r *rig, n int) []net.Conn {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	// Both ends are in this process.
+	if most := int(limit.Cur)/2 - 200; n > most {
+		t.Logf("%d descriptors allow %d connections of %d", limit.Cur, most, n)
+		n = most
+	}
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		conn, err := dialFrom(fmt.Sprintf("127.0.0.%d", 2+i/5000), r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(conn, handshake+"\r\n")
+		conns[i] = conn
+		t.Cleanup(func() { conn.Close() })
+	}
+	for _, conn := range conns {
+		conn.SetReadDeadline(time.Now().Add(patience))
+		res, err := http.ReadResponse(bufio.NewReaderSize(io.LimitReader(conn, 129), 256), nil)
+		if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatal(res, err)
+		}
+	}
+	return conns
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse + m.StackInuse
+}
+
+func TestPoll_IdleConnectionsCostBytesAndNoGoroutines(t *testing.T) {
+	r := start(t, Config{}, nil)
+	idleClients(t, r, 100) // whatever is made once
+	eventually(t, "they are open", func() bool { return r.srv.Stats().Connections == 100 })
+	settled := func() int {
+		n := 0
+		eventually(t, "net/http has let go", func() bool {
+			before := n
+			n = runtime.NumGoroutine()
+			time.Sleep(10 * time.Millisecond)
+			return n == before
+		})
+		return n
+	}
+	goroutines, bytes := settled(), heap()
+	n := len(idleClients(t, r, 9000))
+	eventually(t, "they are open", func() bool { return r.srv.Stats().Connections == int64(100+n) })
+	grown := settled() - goroutines
+	each := (int64(heap()) - int64(bytes)) / int64(n)
+	t.Logf("%d connections: %d bytes each with the client's end and the test's peer, %d goroutines more", n, each, grown)
+	if grown > 2 {
+		t.Errorf("%d goroutines more for %d idle connections", grown, n)
+	}
+	if each > 4096 {
+		t.Errorf("%d bytes for each idle connection", each)
+	}
+}
+
+func TestPoll_DescriptorsAreGivenBack(t *testing.T) {
+	none := descriptors()
+	t.Run("connections", func(t *testing.T) {
+		r := start(t, Config{}, echoes)
+		c := r.dial()
+		r.peer()
+		c.send("the server has what it needs")
+		c.expect("the server has what it needs")
+		before := descriptors()
+		for i := range 200 {
+			c := r.dial()
+			p := r.peer()
+			switch i % 4 {
+			case 0:
+				c.write(frame(0x88, ""))
+				c.expectClose(0)
+			case 1:
+				p.sock.Close(protocol.CloseNormal, "")
+				c.expectClose(protocol.CloseNormal)
+			case 2:
+				c.conn.Close()
+			case 3: // in the middle of being sent to
+				for p.sock.Send(session.LaneMessage, packet(true, repeat("x", 1<<20))) {
+				}
+				c.conn.(*net.TCPConn).SetLinger(0)
+				c.conn.Close()
+			}
+			p.waitClosed()
+		}
+		eventually(t, "as many descriptors as before", func() bool { return descriptors() <= before })
+	})
+	eventually(t, "none of the server's is left", func() bool { return descriptors() <= none })
+}
+
+// descriptors is how many of the lower numbers are in use.
+func descriptors() (n int) {
+	for fd := range 2000 {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+			n++
+		}
+	}
+	return n
+}
