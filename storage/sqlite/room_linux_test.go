@@ -17,7 +17,7 @@ func TestAppend_StopsAtTheHighWaterMarkAndGoesOnLater(t *testing.T) {
 	path := filepath.Join(dir, "fastport.db")
 	s := openTest(t, path, storage.Options{})
 	at := newTopic(t, s)
-	stored := fill(t, s, at)
+	stored := fillUp(t, s, at)
 	free, err := diskFree(dir)
 	if err != nil || stored == 0 || free < highWater/2 {
 		t.Fatalf("stored %d, %d bytes are left (%v); want it to have stopped before the mark of %d", stored, free, err, highWater)
@@ -27,7 +27,7 @@ func TestAppend_StopsAtTheHighWaterMarkAndGoesOnLater(t *testing.T) {
 	}
 	settleAndSweep(t, s, at, stored)
 	// The file has not shrunk: the room is inside it.
-	if again := fill(t, s, at); again < stored/2 {
+	if again := fillUp(t, s, at); again < stored*3/4 {
 		t.Fatalf("stored %d more, want about as many as the %d before", again, stored)
 	}
 }
@@ -73,9 +73,25 @@ func TestSettleAndSweep_GoOnWhenAnotherHasFilledTheDisk(t *testing.T) {
 	if got, _, err := s.Append(t.Context(), []storage.Entry{message(at, "new")}); err != nil || got[0].Outcome != storage.Stored {
 		t.Fatalf("append: %+v (%v), want it stored: there is room again", got, err)
 	}
-	if _, err := os.Stat(path + ".reserve"); err != nil {
-		t.Fatalf("the reserve was not made anew: %v", err)
+
+	// Room inside the file is no use where the WAL has none: no append may find that out at the reserve's cost.
+	stuff(t, filepath.Join(dir, "others"))
+	if got, _, err := s.Append(t.Context(), []storage.Entry{message(at, "newer")}); err != nil || !errors.Is(got[0].Err, storage.ErrFull) {
+		t.Fatalf("append: %+v (%v), want ErrFull", got, err)
 	}
+	if _, err := os.Stat(path + ".reserve"); err != nil {
+		t.Fatalf("the reserve: %v, want it made anew and still there", err)
+	}
+}
+
+// fillUp appends until there is no room though the WAL takes none.
+func fillUp(t *testing.T, s *Store, at storage.Topic) (stored uint64) {
+	t.Helper()
+	for n := uint64(1); n > 0; stored += n {
+		n = fill(t, s, at)
+		write(t, s, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	}
+	return stored
 }
 
 // smallDisk is a file system of its own, of so many MiB.

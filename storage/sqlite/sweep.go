@@ -327,21 +327,22 @@ func (s *Store) sweepLogins(ctx context.Context, swept *storage.Swept) (more boo
 	return false, err
 }
 
-// scrubFiles takes what was deleted out of the WAL. In the file itself secure_delete has written zeros over it.
+// scrubFiles takes what was deleted out of the WAL; in the file itself secure_delete has written zeros over it. Where
+// nothing was deleted it still takes along what the WAL holds, so that no commit has to.
 func (s *Store) scrubFiles(ctx context.Context) error {
-	if !s.scrub.Swap(false) {
+	scrub, wrote := s.scrub.Swap(false), s.writer.wrote.Swap(false)
+	if !scrub && !wrote {
 		return nil
 	}
-	// First without the turn, by a connection that reads: most of it, the sync included, while others append.
+	// First by a connection that reads, without the turn: most of it, the sync included, while others append.
 	var busy, frames, done int
-	if err := s.reader.row(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &done); err != nil {
-		s.scrub.Store(true)
-		return err
+	err := s.reader.row(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &done)
+	if err == nil && scrub {
+		err = s.writer.alone(ctx, func(db *conn) error {
+			return db.row(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &done)
+		})
 	}
-	err := s.writer.alone(ctx, func(db *conn) error {
-		return db.row(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &done)
-	})
-	if err != nil || busy != 0 { // somebody is still reading the old state: the next sweep tries again
+	if scrub && (err != nil || busy != 0) { // somebody is still reading the old state: the next sweep tries again
 		s.scrub.Store(true)
 	}
 	return err

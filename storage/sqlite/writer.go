@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fastport/fastport/storage"
 )
@@ -25,6 +26,8 @@ type writer struct {
 	turn chan struct{} // holds the one token
 	full func()        // is told that the disk is full, before the jobs are tried again
 	over chan struct{} // closed by close
+
+	wrote atomic.Bool // committed something since the sweep last asked
 
 	mu      sync.Mutex // guards the following
 	waiting []*job
@@ -158,6 +161,7 @@ func (w *writer) transact(jobs []*job) error {
 	}
 	err := w.db.exec(`COMMIT`)
 	if err == nil {
+		w.wrote.Store(true)
 		return nil
 	}
 	w.rollback()
