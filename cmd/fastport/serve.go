@@ -4,16 +4,69 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
+	"log/slog"
 )
 
 func serveCommand() command {
 	return command{
 		name: "serve", group: "Broker", summary: "run a broker",
-		about:    "Runs one node until SIGINT or SIGTERM. It needs no setting at all: alone it keeps its data in ./data.",
-		examples: "fastport serve\nfastport serve --port 8080 --db-type memory",
+		about: `Runs one node until SIGINT or SIGTERM. It needs no setting at all: alone it keeps its data in ./data. Every setting may
+also stand in the environment or in a .env file; docs/configuration.md tells of each. Logs are JSON, on standard error.`,
+		examples: `fastport serve
+fastport serve --port 8080 --db-type memory
+ADMIN_PASS='a long sentence' fastport serve --tls-cert cert.pem --tls-key key.pem`,
 		define: func(fs *flag.FlagSet) action {
-			settingFlags(fs, new(Config).settings())
-			return func(context.Context, *env, []string) error { return errors.New("serve: not there yet") }
+			load := configFlags(fs)
+			return func(ctx context.Context, e *env, args []string) error {
+				if err := need(fs, args, 0, 0, "no arguments"); err != nil {
+					return err
+				}
+				c, err := load(e)
+				if err != nil {
+					return err
+				}
+				return serve(ctx, e, c)
+			}
 		},
 	}
+}
+
+// serve runs a node until ctx ends, and then drains it.
+func serve(ctx context.Context, e *env, c *Config) error {
+	log := slog.New(slog.NewJSONHandler(e.Stderr, &slog.HandlerOptions{Level: c.Level()}))
+	n, err := startNode(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	announce(e, n)
+	select {
+	case err = <-n.Failed():
+		return errors.Join(err, n.Close())
+	case <-ctx.Done():
+	}
+	fmt.Fprintf(e.Stdout, "Stopping within %v; once more stops at once\n", c.DrainTimeout)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.DrainTimeout)
+	defer cancel()
+	if err := n.Drain(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// announce says what people want to know of a server that has just started.
+func announce(e *env, n *Node) {
+	fmt.Fprintf(e.Stdout, "Using %s\n", n.storeText)
+	switch {
+	case n.config.AdminPass == "":
+		fmt.Fprintln(e.Stdout, "The admin API is off: set ADMIN_PASS to turn it on")
+	case n.config.WebPortal:
+		fmt.Fprintf(e.Stdout, "Admin API at %s/api/admin, for %s; a portal is not in this version\n", n.URL(), n.config.AdminUser)
+	default:
+		fmt.Fprintf(e.Stdout, "Admin API at %s/api/admin, for %s\n", n.URL(), n.config.AdminUser)
+	}
+	if n.OpsAddr() != nil {
+		fmt.Fprintf(e.Stdout, "Health and pprof at %s\n", n.OpsURL())
+	}
+	fmt.Fprintf(e.Stdout, "fastPort is running at %s\n", n.URL())
 }
