@@ -28,7 +28,7 @@ func (n *Node) handler(catalog *session.Catalog) http.Handler {
 		ClientAddr: addr, Secure: n.secure,
 	})
 	return api.New(api.Config{
-		Catalog: catalog, Publisher: publisher{n.engine, n.log}, Counters: n.plane, Admin: operator, Logger: n.log,
+		Catalog: catalog, Publisher: backEnd{n.engine, n.log}, Counters: n.plane, Admin: operator, Logger: n.log,
 		AdminCreatesOnly: c.SessionCreation == creationAdmin, RateLimit: c.APIRateLimit, MaxPayload: c.MaxPayload,
 		CORSOrigins: c.CORSOrigins, Health: n.health, NoHealth: c.MetricsPort != noPort, ClientAddr: addr,
 	})
@@ -48,16 +48,16 @@ func (n *Node) secure(r *http.Request) bool {
 	return false
 }
 
-// publisher is the engine as api sees it.
-type publisher struct {
+// backEnd is the engine as api sees it.
+type backEnd struct {
 	engine *session.Node
 	log    *slog.Logger
 }
 
-var _ api.Publisher = publisher{}
+var _ api.Publisher = backEnd{}
 
 // Publish implements api.Publisher.
-func (p publisher) Publish(ctx context.Context, s storage.Session, f *protocol.ClientFrame) (uint64, error) {
+func (p backEnd) Publish(ctx context.Context, s storage.Session, f *protocol.ClientFrame) (uint64, error) {
 	done, err := p.engine.Publish(ctx, s, session.Publication{
 		Topic: string(f.Topic), MessageID: string(f.MessageID), Data: bytes.Clone(f.Data), Hash: string(f.Hash),
 		Timestamp: f.Timestamp, HasTimestamp: f.HasTimestamp, Retry: f.Retry, AtMostOnce: f.QoS == 0,
