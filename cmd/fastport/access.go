@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fastport/fastport/client"
@@ -120,22 +121,48 @@ func (p profile) options() (client.Options, error) {
 	return client.Options{URL: socketURL(p.URL), SessionName: p.Session, Password: p.Password, Keys: keys}, nil
 }
 
+// device is a client whose connection is told about while it is wanted.
+type device struct {
+	*client.Client
+	leaving atomic.Bool
+}
+
 // connect logs a device in. change fills in what the command wants beyond that. What happens to the connection later is
 // told through say.
-func (a *access) connect(ctx context.Context, p profile, say sayFunc, change func(*client.Options)) (*client.Client, error) {
+func (a *access) connect(ctx context.Context, p profile, say sayFunc, change func(*client.Options)) (*device, error) {
 	o, err := p.options()
 	if err != nil {
 		return nil, err
 	}
+	d := new(device)
+	told := states(say)
 	o.Wait = a.wait
-	o.OnState = states(say)
-	o.OnError = func(err error) { say("%v", p.explain(err)) }
+	o.OnState = func(up bool) {
+		if !d.leaving.Load() {
+			told(up)
+		}
+	}
+	o.OnError = func(err error) {
+		if !errors.Is(err, client.ErrClosed) {
+			say("%v", p.explain(err))
+		}
+	}
 	change(&o)
-	c, err := client.Connect(ctx, o)
-	if err != nil {
+	if d.Client, err = client.Connect(ctx, o); err != nil {
 		return nil, p.explain(err)
 	}
-	return c, nil
+	return d, nil
+}
+
+// closing is how long a command waits at its end for acks that are under way.
+const closing = 5 * time.Second
+
+// hangUp closes the connection, also where ctx has ended.
+func (d *device) hangUp(ctx context.Context) error {
+	d.leaving.Store(true)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	return d.Close(ctx)
 }
 
 // sayFunc tells the user something on standard error, as a line.
@@ -157,14 +184,4 @@ func states(say sayFunc) func(up bool) {
 		}
 		lost = !up
 	}
-}
-
-// closing is how long a command waits at its end for acks that are under way.
-const closing = 5 * time.Second
-
-// hangUp closes a client, also where ctx has ended.
-func hangUp(ctx context.Context, c *client.Client) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
-	defer cancel()
-	return c.Close(ctx)
 }

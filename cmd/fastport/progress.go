@@ -87,8 +87,8 @@ func (p *progress) End(id string) meter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.files[id]
-	if m == nil {
-		return meter{}
+	if m == nil { // one so small or so early that nothing was reported
+		return meter{began: time.Now()}
 	}
 	delete(p.files, id)
 	for i, other := range p.order {

@@ -65,7 +65,7 @@ func (p *publisher) run(ctx context.Context, e *env, args []string) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, hangUp(ctx, c)) }()
+	defer func() { err = errors.Join(err, c.hangUp(ctx)) }()
 
 	var messages <-chan []byte
 	readErr := func() error { return nil }
@@ -94,7 +94,7 @@ func (p *publisher) run(ctx context.Context, e *env, args []string) (err error) 
 }
 
 // publish returns how many were acked, and the first failure, after which it publishes no more.
-func (p *publisher) publish(ctx context.Context, c *client.Client, topic string, messages <-chan []byte) (acked int, err error) {
+func (p *publisher) publish(ctx context.Context, c *device, topic string, messages <-chan []byte) (acked int, err error) {
 	var options []client.PublishOption
 	if p.qos == 0 {
 		options = append(options, client.AtMostOnce())

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/fastport/fastport/client"
 )
@@ -62,29 +63,15 @@ func (r *receiver) run(ctx context.Context, e *env, session, topic string) (err 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, hangUp(ctx, c)) }()
+	defer func() { err = errors.Join(err, c.hangUp(ctx)) }()
 	stop := show.start(ctx)
 	defer stop()
 
-	saved := make(chan savedFile)
-	ended := make(chan struct{})
-	defer close(ended) // before hangUp, which waits for a Saved that is stuck
+	in := &arrivals{show: show, paths: make(map[string]string), whole: make(chan savedFile), ended: make(chan struct{})}
+	defer close(in.ended) // before hangUp, which waits for an arrival that nobody takes
 	err = c.ReceiveToDir(ctx, topic, r.dir, client.DirOptions{
-		ReceiveOptions: client.ReceiveOptions{
-			Progress: show.Report,
-			Done: func(offer client.FileOffer, err error) {
-				if err != nil {
-					show.End(offer.FileID) // OnError says why
-				}
-			},
-		},
-		Overwrite: r.overwrite, MaxSize: r.maxSize,
-		Saved: func(path string, offer client.FileOffer) {
-			select {
-			case saved <- savedFile{path, offer}:
-			case <-ended:
-			}
-		},
+		ReceiveOptions: client.ReceiveOptions{Progress: show.Report, Done: in.done},
+		Overwrite:      r.overwrite, MaxSize: r.maxSize, Saved: in.saved,
 	})
 	if err != nil {
 		return pr.explain(err)
@@ -96,9 +83,8 @@ func (r *receiver) run(ctx context.Context, e *env, session, topic string) (err 
 			return nil
 		case <-c.Done():
 			return pr.explain(c.Err())
-		case s := <-saved:
-			m := show.End(s.offer.FileID)
-			show.Say("received %s, %s", printable(s.offer.Name), m.summary())
+		case s := <-in.whole:
+			show.Say("received %s, %s", printable(s.name), s.meter.summary())
 			if _, err := fmt.Fprintln(e.Stdout, s.path); err != nil {
 				return err
 			}
@@ -107,7 +93,40 @@ func (r *receiver) run(ctx context.Context, e *env, session, topic string) (err 
 	return nil
 }
 
+// arrivals are the files that came whole.
+type arrivals struct {
+	show  *progress
+	whole chan savedFile
+	ended chan struct{} // closed when nobody reads whole any more
+
+	mu    sync.Mutex // guards the following
+	paths map[string]string
+}
+
 type savedFile struct {
-	path  string
-	offer client.FileOffer
+	path, name string
+	meter      meter
+}
+
+// saved notes where a file is. It comes before the file's last progress and its last ack.
+func (a *arrivals) saved(path string, offer client.FileOffer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.paths[offer.FileID] = path
+}
+
+// done comes last of all. Why a file failed is told by OnError.
+func (a *arrivals) done(offer client.FileOffer, err error) {
+	m := a.show.End(offer.FileID)
+	a.mu.Lock()
+	path := a.paths[offer.FileID]
+	delete(a.paths, offer.FileID)
+	a.mu.Unlock()
+	if err != nil {
+		return
+	}
+	select {
+	case a.whole <- savedFile{path, offer.Name, m}:
+	case <-a.ended:
+	}
 }

@@ -57,7 +57,7 @@ func send(ctx context.Context, e *env, a *access, suite int, session, topic, pat
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, hangUp(ctx, c)) }()
+	defer func() { err = errors.Join(err, c.hangUp(ctx)) }()
 	stop := show.start(ctx)
 	defer stop()
 

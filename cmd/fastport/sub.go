@@ -78,7 +78,7 @@ func (s *subscriber) run(ctx context.Context, e *env, session string, topics []s
 	}
 	for _, topic := range topics {
 		if err := c.Subscribe(ctx, topic, out.handle); err != nil {
-			return errors.Join(pr.explain(err), hangUp(ctx, c))
+			return errors.Join(pr.explain(err), c.hangUp(ctx))
 		}
 	}
 	e.say("subscribed to %s; waiting", printable(strings.Join(topics, ", ")))
@@ -88,7 +88,7 @@ func (s *subscriber) run(ctx context.Context, e *env, session string, topics []s
 	case <-c.Done():
 		return pr.explain(c.Err())
 	}
-	return errors.Join(hangUp(ctx, c), out.failure())
+	return errors.Join(c.hangUp(ctx), out.failure())
 }
 
 // printer writes messages, one write each, so that every line is out at once and whole.
