@@ -110,10 +110,14 @@ func dropEmpty(f *protocol.ClientFrame) {
 	}
 }
 
-// filePeer is the connection as file transfers see it.
+// filePeer is the connection as file transfers see it; nil once it has left everything, since nobody would tell them
+// that it is gone.
 func (c *Conn) filePeer() *filePeer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.detached {
+		return nil
+	}
 	if c.file == nil {
 		c.file = &filePeer{session: c.tenant.id, version: c.version, socket: c.socket}
 		if c.subscriber != nil {
@@ -130,9 +134,11 @@ func (n *Node) receivers(session, topic string) []*filePeer {
 		return nil
 	}
 	conns := t.receivers()
-	list := make([]*filePeer, len(conns))
-	for i, c := range conns {
-		list[i] = c.filePeer()
+	list := make([]*filePeer, 0, len(conns))
+	for _, c := range conns {
+		if p := c.filePeer(); p != nil {
+			list = append(list, p)
+		}
 	}
 	return list
 }
