@@ -23,12 +23,13 @@ import (
 	"github.com/fastport/fastport/storage"
 )
 
-// Publisher publishes for a session's back end. session.Node is one.
+// Publisher publishes for a session's back end, and returns when it is acked.
 type Publisher interface {
-	// Publish takes a publish frame that has been validated, and returns when it is acked: with its seq, or 0 where
-	// nothing had to be stored. Errors are *protocol.Error. f is the caller's again when it returns.
-	Publish(ctx context.Context, s storage.Session, f *protocol.ClientFrame) (seq uint64, err error)
+	// Publish: see [session.Node.Publish].
+	Publish(ctx context.Context, s storage.Session, m session.Publication) (session.Published, error)
 }
+
+var _ Publisher = (*session.Node)(nil)
 
 // Health is how a node does.
 type Health struct {

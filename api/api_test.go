@@ -19,7 +19,6 @@ import (
 
 	"github.com/fastport/fastport/admin"
 	"github.com/fastport/fastport/api"
-	"github.com/fastport/fastport/backplane"
 	busmemory "github.com/fastport/fastport/backplane/memory"
 	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/session"
@@ -29,32 +28,27 @@ import (
 
 const adminPass = "correct horse battery"
 
-// published is what reached the publisher.
-type published struct {
-	session string
-	frame   protocol.ClientFrame
-	data    string
-}
-
-// engine stands where a node's engine is, and keeps what it is given.
+// engine is a node's engine, with faults to switch on.
 type engine struct {
+	*session.Node
 	mu   sync.Mutex // guards the following
-	got  []published
+	got  []session.Publication
 	fail error
 	hurt bool
 }
 
-func (e *engine) Publish(_ context.Context, s storage.Session, f *protocol.ClientFrame) (uint64, error) {
+func (e *engine) Publish(ctx context.Context, s storage.Session, m session.Publication) (session.Published, error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.hurt {
+	e.got = append(e.got, m)
+	hurt, fail := e.hurt, e.fail
+	e.mu.Unlock()
+	if hurt {
 		panic("secret of the engine")
 	}
-	if e.fail != nil {
-		return 0, e.fail
+	if fail != nil {
+		return session.Published{}, fail
 	}
-	e.got = append(e.got, published{s.Name, *f, string(f.Data)})
-	return uint64(len(e.got)), nil
+	return e.Node.Publish(ctx, s, m)
 }
 
 // site is one node's HTTP over loopback.
@@ -109,12 +103,18 @@ func (w world) openWith(t *testing.T, id string, edit func(*api.Config, *admin.C
 		t.Fatal(err)
 	}
 	catalog := session.NewCatalog(session.CatalogConfig{Store: w.store, Control: node, Sealer: sealer, Logger: logger})
-	node.Listen(listener{catalog})
+	running, err := session.New(session.Config{NodeID: id, Store: w.store, Backplane: node, Catalog: catalog, Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var run sync.WaitGroup
+	run.Go(func() { _ = running.Run(ctx) })
 	adminConfig := admin.Config{
 		User: "admin", Pass: adminPass, Store: w.store, Catalog: catalog, Backplane: node, Logger: logger,
 		NodeID: id, Started: time.Now(), Figures: func() admin.Figures { return admin.ReadFigures(7) },
 	}
-	e := &engine{}
+	e := &engine{Node: running}
 	config := api.Config{Catalog: catalog, Publisher: e, Counters: node, Logger: logger, RateLimit: 1000}
 	if edit != nil {
 		edit(&config, &adminConfig)
@@ -123,20 +123,14 @@ func (w world) openWith(t *testing.T, id string, edit func(*api.Config, *admin.C
 	s := &site{serve(api.New(config)), w.store, w.bus, catalog, e, logs}
 	t.Cleanup(func() {
 		s.Close()
+		stop()
+		run.Wait()
 		if err := node.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return s
 }
-
-type listener struct{ catalog *session.Catalog }
-
-func (l listener) Command(c *backplane.Command) { l.catalog.Forget(c.Name) }
-func (listener) Copy(*backplane.Copy)           {}
-func (listener) Note(*backplane.Note)           {}
-func (listener) Heads(*backplane.Heads)         {}
-func (listener) Link(bool)                      {}
 
 // answer is a response with its body read.
 type answer struct {
@@ -311,13 +305,32 @@ func TestPublish_TakesBasicCredentialsAndAnswersTheAck(t *testing.T) {
 		r.SetBasicAuth(user, pass)
 		return "Authorization: " + r.Header.Get("Authorization")
 	}
-	a := s.post(t, "/api/publish", `{"topic":"t/ü","data":"x\ny","messageId":"m1","timestamp":-3,"qos":0}`, basic("s", "p"))
+	made, err := s.catalog.Lookup(t.Context(), "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic := storage.Topic{Session: made.ID, Name: "t/ü"}
+	if _, err := s.store.Subscribe(t.Context(), "c:reader", topic, true); err != nil {
+		t.Fatal(err)
+	}
+	a := s.post(t, "/api/publish", `{"topic":"t/ü","data":"x\ny","messageId":"m1","timestamp":-3}`, basic("s", "p"))
 	a.want(t, "publish", 200, "")
 	if a.body["messageId"] != "m1" || a.body["seq"] != 1.0 || a.body["topic"] != "t/ü" {
 		t.Errorf("answer = %s", a.text)
 	}
-	if got := s.engine.got[0]; got.session != "s" || got.data != "x\ny" || got.frame.QoS != 0 || got.frame.Timestamp != -3 {
-		t.Errorf("published %+v", got)
+	page, err := s.store.Read(t.Context(), topic, 0, 10, 1000)
+	if err != nil || len(page.Messages) != 1 || string(page.Messages[0].Data) != "x\ny" || page.Messages[0].Timestamp != -3 {
+		t.Errorf("stored when answered: %+v, %v", page.Messages, err)
+	}
+	again := s.post(t, "/api/publish", `{"topic":"t/ü","data":"x\ny","messageId":"m1","retry":true}`, basic("s", "p"))
+	again.want(t, "again", 200, "")
+	if again.body["seq"] != 1.0 {
+		t.Errorf("a resend = %s, want seq 1 again", again.text)
+	}
+	s.post(t, "/api/publish", `{"topic":"t/ü","data":"x","hash":"`+strings.Repeat("0", 64)+`"}`, basic("s", "p")).want(t, "another's hash", 400, protocol.HashMismatch)
+	s.post(t, "/api/publish", `{"topic":"t/ü","data":"live","qos":0}`, basic("s", "p")).want(t, "qos 0", 200, "")
+	if last := s.engine.got[len(s.engine.got)-1]; !last.AtMostOnce || string(last.Data) != "live" {
+		t.Errorf("qos 0 was published as %+v", last)
 	}
 	first := s.post(t, "/api/publish", `{"type":"publish","topic":"t","data":""}`, basic("s", "p"))
 	second := s.post(t, "/api/publish", `{"topic":"t","data":""}`, basic("s", "p"))
@@ -349,6 +362,8 @@ func TestPublish_TakesBasicCredentialsAndAnswersTheAck(t *testing.T) {
 		s.engine.fail = protocol.Errorf(code, "told")
 		s.post(t, "/api/publish", `{"topic":"t","data":""}`, basic("s", "p")).want(t, string(code), status, code)
 	}
+	s.engine.fail = context.DeadlineExceeded
+	s.post(t, "/api/publish", `{"topic":"t","data":""}`, basic("s", "p")).want(t, "out of time", 503, protocol.Unavailable)
 	s.engine.fail = nil
 	if err := s.catalog.Suspend(t.Context(), "s", true); err != nil {
 		t.Fatal(err)

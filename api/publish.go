@@ -3,11 +3,14 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/session"
 )
 
 // publish is for back ends: the fields of a publish frame, answered when it is acked. Without a messageId it gets one,
@@ -47,16 +50,24 @@ func (s *server) publish(c echo.Context) error {
 	}
 	ctx, cancel = context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
-	seq, err := s.Publisher.Publish(ctx, found, &f)
-	if err != nil {
+	done, err := s.Publisher.Publish(ctx, found, session.Publication{
+		Topic: string(f.Topic), MessageID: string(f.MessageID), Data: f.Data, Hash: string(f.Hash),
+		Timestamp: f.Timestamp, HasTimestamp: f.HasTimestamp, Retry: f.Retry, AtMostOnce: f.QoS == 0,
+	})
+	var refused *protocol.Error
+	switch {
+	case errors.As(err, &refused):
 		return err
+	case err != nil: // of ctx
+		s.Logger.Warn("a publish was given up", slog.Any("cause", err))
+		return protocol.Errorf(protocol.Unavailable, "not known to be stored: publish it again, with its messageId and retry:true")
 	}
 	return c.JSON(http.StatusOK, struct {
 		Success   bool   `json:"success"`
 		Topic     string `json:"topic"`
 		MessageID string `json:"messageId"`
 		Seq       uint64 `json:"seq,omitempty"`
-	}{true, string(f.Topic), string(f.MessageID), seq})
+	}{true, string(f.Topic), done.MessageID, done.Seq})
 }
 
 const basicChallenge = `Basic realm="fastPort", charset="UTF-8"`

@@ -1,19 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"log/slog"
 	"net/http"
 	"net/netip"
 
 	"github.com/fastport/fastport/admin"
 	"github.com/fastport/fastport/api"
 	"github.com/fastport/fastport/gateway"
-	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/session"
-	"github.com/fastport/fastport/storage"
 )
 
 // handler is what the public port answers besides WebSocket upgrades.
@@ -28,7 +22,7 @@ func (n *Node) handler(catalog *session.Catalog) http.Handler {
 		ClientAddr: addr, Secure: n.secure,
 	})
 	return api.New(api.Config{
-		Catalog: catalog, Publisher: backEnd{n.engine, n.log}, Counters: n.plane, Admin: operator, Logger: n.log,
+		Catalog: catalog, Publisher: n.engine, Counters: n.plane, Admin: operator, Logger: n.log,
 		AdminCreatesOnly: c.SessionCreation == creationAdmin, RateLimit: c.APIRateLimit, MaxPayload: c.MaxPayload,
 		CORSOrigins: c.CORSOrigins, Health: n.health, NoHealth: c.MetricsPort != noPort, ClientAddr: addr,
 	})
@@ -46,26 +40,4 @@ func (n *Node) secure(r *http.Request) bool {
 		}
 	}
 	return false
-}
-
-// backEnd is the engine as api sees it.
-type backEnd struct {
-	engine *session.Node
-	log    *slog.Logger
-}
-
-var _ api.Publisher = backEnd{}
-
-// Publish implements api.Publisher.
-func (p backEnd) Publish(ctx context.Context, s storage.Session, f *protocol.ClientFrame) (uint64, error) {
-	done, err := p.engine.Publish(ctx, s, session.Publication{
-		Topic: string(f.Topic), MessageID: string(f.MessageID), Data: bytes.Clone(f.Data), Hash: string(f.Hash),
-		Timestamp: f.Timestamp, HasTimestamp: f.HasTimestamp, Retry: f.Retry, AtMostOnce: f.QoS == 0,
-	})
-	var refused *protocol.Error
-	if err != nil && !errors.As(err, &refused) {
-		p.log.Warn("a publish was given up", slog.Any("error", err))
-		err = protocol.Errorf(protocol.Unavailable, "not known to be stored: publish again with retry")
-	}
-	return done.Seq, err
 }
