@@ -370,12 +370,15 @@ func TestStats_AreTheClustersAndEachNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	figures := admin.Figures{Connections: 5, HeapUsed: 1000, HeapTotal: 2000}
-	if err := b.backplane.Heartbeat(t.Context(), backplane.Node{ID: "b", Started: time.Now(), Figures: figures.JSON()}); err != nil {
+	figures, err := json.Marshal(session.Stats{Connections: 5, HeapUsed: 1000, HeapTotal: 2000}) // as the engine's heartbeats do
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.backplane.Heartbeat(t.Context(), backplane.Node{ID: "b", Started: time.Now(), Figures: figures}); err != nil {
 		t.Fatal(err)
 	}
 	// Its own heartbeat is older than what it knows itself.
-	if err := a.backplane.Heartbeat(t.Context(), backplane.Node{ID: "a", Started: time.Now(), Figures: figures.JSON()}); err != nil {
+	if err := a.backplane.Heartbeat(t.Context(), backplane.Node{ID: "a", Started: time.Now(), Figures: figures}); err != nil {
 		t.Fatal(err)
 	}
 	answer := a.call(t, "GET", "/api/admin/stats", "", a.login(t))

@@ -111,6 +111,7 @@ func (c *Catalog) Create(ctx context.Context, s Spec) (Created, error) {
 	if err := c.store.CreateSession(ctx, record); err != nil {
 		return Created{}, c.refusal("create", err)
 	}
+	c.rows.forget(s.Name) // whoever was told that there is no such session was told before this
 	c.changed(ctx, backplane.SessionChanged, record)
 	return Created{Name: record.Name, SecretKey: secretKey}, nil
 }
@@ -277,7 +278,6 @@ func (c *Catalog) load(ctx context.Context, name string) (row, error) {
 
 // changed tells everyone. A lost word is made good by rowLife.
 func (c *Catalog) changed(ctx context.Context, kind backplane.CommandKind, s storage.Session) {
-	c.rows.forget(s.Name)
 	command := backplane.Command{Kind: kind, Session: s.ID, Name: s.Name}
 	c.mu.RLock()
 	watchers := c.watchers

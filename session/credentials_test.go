@@ -221,34 +221,39 @@ func TestAuthenticate_FiveThousandLoginsOfOneSessionWithinASecond(t *testing.T) 
 }
 
 func TestAuthenticate_WaitingLoginsOutliveTheirLeader(t *testing.T) {
-	cs := newCatalogs()
-	c := cs.node(t, "a")
-	mustCreate(t, c, NewSpec("s", "p"))
-	for range cap(c.hasher.cores) {
-		c.hasher.cores <- struct{}{} // every core is taken
-	}
-	ctx, giveUp := context.WithCancel(t.Context())
-	led := make(chan error, 1)
-	go func() {
-		_, err := c.Authenticate(ctx, "s", "p", client)
-		led <- err
-	}()
-	waitFor(t, func() bool { return c.hasher.inLine() == 1 })
-	followed := make(chan error, 1)
-	go func() {
-		_, err := c.Authenticate(t.Context(), "s", "p", client)
-		followed <- err
-	}()
-	giveUp()
-	if err := <-led; codeOf(err) != protocol.RateLimited {
-		t.Errorf("the leader: %v, want rate_limited", err)
-	}
-	for range cap(c.hasher.cores) {
-		<-c.hasher.cores
-	}
-	if err := <-followed; err != nil {
-		t.Errorf("the follower: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		cs := newCatalogs()
+		c := cs.node(t, "a")
+		mustCreate(t, c, NewSpec("s", "p"))
+		for range cap(c.hasher.cores) {
+			c.hasher.cores <- struct{}{} // every core is taken
+		}
+		ctx, giveUp := context.WithCancel(t.Context())
+		led, followed := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := c.Authenticate(ctx, "s", "p", client)
+			led <- err
+		}()
+		synctest.Wait()
+		go func() {
+			_, err := c.Authenticate(t.Context(), "s", "p", client)
+			followed <- err
+		}()
+		synctest.Wait()
+		if n := c.hasher.inLine(); n != 1 {
+			t.Fatalf("%d are in line for a hash, want the leader alone", n)
+		}
+		giveUp()
+		if err := <-led; codeOf(err) != protocol.RateLimited {
+			t.Errorf("the leader: %v, want rate_limited", err)
+		}
+		for range cap(c.hasher.cores) {
+			<-c.hasher.cores
+		}
+		if err := <-followed; err != nil {
+			t.Errorf("the follower: %v, want in", err)
+		}
+	})
 }
 
 func (h *hasher) inLine() int {
@@ -300,33 +305,47 @@ func TestAuthenticate_SessionMadeDuringACheckIsFound(t *testing.T) {
 }
 
 func TestAuthenticate_FlightBegunBeforeAChangeAnswersNobodyAfterIt(t *testing.T) {
-	cs := newCatalogs()
-	c := cs.node(t, "a")
-	for range cap(c.hasher.cores) {
-		c.hasher.cores <- struct{}{}
-	}
-	early := make(chan error, 1)
-	go func() {
-		_, err := c.Authenticate(t.Context(), "s", "p", client)
-		early <- err
-	}()
-	waitFor(t, func() bool { return c.hasher.inLine() == 1 })
-	other := cs.node(t, "b")
-	mustCreate(t, other, NewSpec("s", "p")) // told to this node, where the early check still waits
-	late := make(chan error, 1)
-	go func() {
-		_, err := c.Authenticate(t.Context(), "s", "p", netip.MustParseAddr("192.0.2.2"))
-		late <- err
-	}()
-	waitFor(t, func() bool { return c.hasher.inLine() == 2 })
-	for range cap(c.hasher.cores) {
-		<-c.hasher.cores
-	}
-	if err := <-early; codeOf(err) != protocol.Unauthorized {
-		t.Errorf("asked before: %v, want unauthorized", err)
-	}
-	if err := <-late; err != nil {
-		t.Errorf("asked after: %v, want in", err)
+	for _, maker := range []string{"this node", "another node"} {
+		cs := newCatalogs()
+		c, other := cs.node(t, "a"), cs.node(t, "b")
+		busy, err := c.hasher.enter(t.Context(), client) // the address's turn is taken
+		if err != nil {
+			t.Fatal(err)
+		}
+		early := make(chan error, 1)
+		go func() {
+			_, err := c.Authenticate(t.Context(), "s", "p", client)
+			early <- err
+		}()
+		waitFor(t, func() bool { return c.hasher.inLine() == 2 })
+		made := make(chan error, 1)
+		go func() {
+			by := c
+			if maker == "another node" {
+				by = other
+			}
+			_, err := by.Create(t.Context(), NewSpec("s", "p"))
+			if err == nil {
+				_, err = c.Authenticate(t.Context(), "s", "p", netip.MustParseAddr("192.0.2.2"))
+			}
+			made <- err
+		}()
+		if cap(c.hasher.cores) == 1 {
+			busy() // one core: what was first must end first
+			busy = func() {}
+		}
+		select {
+		case err := <-made:
+			if err != nil {
+				t.Errorf("made by %s, asked after it: %v, want in", maker, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("made by %s: asked after it, and waited for what was asked before", maker)
+		}
+		busy()
+		if err := <-early; codeOf(err) != protocol.Unauthorized {
+			t.Errorf("made by %s, asked before it: %v, want unauthorized", maker, err)
+		}
 	}
 }
 

@@ -14,10 +14,12 @@ type figures struct {
 
 // Stats is a snapshot of what the node does. Counters begin with the node.
 type Stats struct {
-	Connections int64 `json:"connections"` // now
-	Sessions    int64 `json:"sessions"`    // with connections or topics here, now
-	Rejected    int64 `json:"rejected"`    // inits
-	Malformed   int64 `json:"malformed"`   // frames
+	Connections int64  `json:"connections"` // now
+	Sessions    int64  `json:"sessions"`    // with connections or topics here, now
+	HeapUsed    uint64 `json:"heapUsed"`    // bytes, of the process
+	HeapTotal   uint64 `json:"heapTotal"`
+	Rejected    int64  `json:"rejected"`  // inits
+	Malformed   int64  `json:"malformed"` // frames
 
 	Publishes int64 `json:"publishes"` // accepted
 	Acked     int64 `json:"acked"`
@@ -48,7 +50,9 @@ func (n *Node) Stats() Stats {
 	n.mu.RLock()
 	sessions := len(n.tenants)
 	n.mu.RUnlock()
+	heapUsed, heapTotal := Heap()
 	return Stats{
+		HeapUsed: heapUsed, HeapTotal: heapTotal,
 		Connections: f.connections.Load(), Sessions: int64(sessions), Rejected: f.rejected.Load(), Malformed: f.malformed.Load(),
 		Publishes: f.publishes.Load(), Acked: f.acked.Load(), Refused: f.refused.Load(), Limited: f.limited.Load(),
 		Stored: f.stored.Load(), Repeats: f.repeats.Load(), Commits: f.commits.Load(), CommitNs: f.commitTime.Load(),
