@@ -144,6 +144,9 @@ type rig struct {
 // start serves cfg; setup readies each peer before its first frame.
 func start(t testing.TB, cfg Config, setup func(*peer)) *rig {
 	t.Helper()
+	if cfg.PingInterval == 0 {
+		cfg.PingInterval = time.Hour // no frame that the test did not ask for
+	}
 	r := &rig{t: t, peers: make(chan *peer, 20_000)}
 	engine := engineFunc(func(s session.Socket, from netip.Addr) session.Peer {
 		p := &peer{t: t, sock: s, from: from, closed: make(chan struct{}), alive: make(chan time.Time, 16)}
