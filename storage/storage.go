@@ -40,6 +40,12 @@ type Store interface {
 	Close() error
 }
 
+// Disk is what a store is besides whose room is this node's own matter.
+type Disk interface {
+	// Full reports whether messages are refused with ErrFull. Reads, settles and deletes go on.
+	Full() bool
+}
+
 // Session is a tenant: a virtual broker of its own.
 type Session struct {
 	ID                 string // 32 hex digits, random; never reused, never shown to clients

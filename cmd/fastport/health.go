@@ -42,7 +42,7 @@ func (n *Node) health() api.Health {
 		h.Faults = append(h.Faults, "draining")
 		return h // the store may be closed by now
 	}
-	if full, ok := n.store.(interface{ Full() bool }); ok && full.Full() {
+	if disk, ok := n.store.(storage.Disk); ok && disk.Full() {
 		h.Faults = append(h.Faults, "disk full")
 	}
 	if !n.probe.up(n.store) {

@@ -43,6 +43,7 @@ func (s *Store) Append(ctx context.Context, group []storage.Entry) ([]storage.Ap
 	if err != nil {
 		return nil, s.epoch, fail("append", err)
 	}
+	s.room.heed(results)
 	return results, s.epoch, nil
 }
 

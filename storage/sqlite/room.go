@@ -1,9 +1,13 @@
 package sqlite
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync/atomic"
+
+	"github.com/fastport/fastport/storage"
 )
 
 // What is kept free on the disk, in bytes. Settling and deleting write too: to the WAL, before they free anything.
@@ -11,6 +15,7 @@ const (
 	highWater   = 64 << 20 // below it nothing new is stored
 	walRoom     = 16 << 20 // of which so much must be the disk's own, not only free pages inside the file
 	reserveSize = 8 << 20  // the reserve file's
+	easeRoom    = 1 << 20  // with so much for messages the disk counts as full no longer
 )
 
 // room knows whether there is room for more messages. The mark stops appends while everything else still has room to
@@ -22,6 +27,7 @@ type room struct {
 	highWater, walRoom int64 // as the constants, smaller in tests
 
 	stopped atomic.Bool // SQLite said that the disk is full; the sweep probes again
+	refused atomic.Bool // a message was, and since then the sweep has found no room
 }
 
 func newRoom(path string) *room {
@@ -59,6 +65,33 @@ const pageSize = 4096 // SQLite's default
 func (r *room) full() {
 	r.stopped.Store(true)
 	_ = os.Remove(r.reserve)
+}
+
+// Full implements storage.Disk.
+func (s *Store) Full() bool { return s.room.refused.Load() }
+
+// heed remembers that a message was refused for want of room.
+func (r *room) heed(results []storage.Appended) {
+	for _, a := range results {
+		if errors.Is(a.Err, storage.ErrFull) {
+			r.refused.Store(true)
+			return
+		}
+	}
+}
+
+// ease forgets it once there is room for more than the odd message.
+func (r *room) ease(ctx context.Context, w *writer) error {
+	if !r.refused.Load() {
+		return nil
+	}
+	return w.do(ctx, 1, func(db *conn) error {
+		left, err := r.left(db)
+		if err == nil && left >= easeRoom {
+			r.refused.Store(false)
+		}
+		return err
+	})
 }
 
 // probe lets appends try again, and makes the reserve anew where there is room to spare.

@@ -25,7 +25,13 @@ func TestAppend_StopsAtTheHighWaterMarkAndGoesOnLater(t *testing.T) {
 	if s.room.stopped.Load() {
 		t.Fatal("SQLite found the disk full: the mark came too late")
 	}
+	if !s.Full() {
+		t.Error("not full, though a message was refused")
+	}
 	settleAndSweep(t, s, at, stored)
+	if s.Full() {
+		t.Error("still full, though there is room again")
+	}
 	// The file has not shrunk: the room is inside it.
 	if again := fillUp(t, s, at); again < stored*3/4 {
 		t.Fatalf("stored %d more, want about as many as the %d before", again, stored)

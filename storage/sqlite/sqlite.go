@@ -46,7 +46,10 @@ type Store struct {
 	scrub atomic.Bool // something was deleted since the last checkpoint
 }
 
-var _ storage.Store = (*Store)(nil)
+var (
+	_ storage.Store = (*Store)(nil)
+	_ storage.Disk  = (*Store)(nil)
+)
 
 // Open opens the store at path, or makes one: the folder (0700) and the file (0600) too. It waits for no other process:
 // a store that another has open is refused.

@@ -38,7 +38,10 @@ func (s *Store) Sweep(ctx context.Context) (storage.Swept, error) {
 			}
 		}
 	}
-	return swept, fail("sweep: scrub", s.scrubFiles(ctx))
+	if err := s.scrubFiles(ctx); err != nil {
+		return swept, fail("sweep: scrub", err)
+	}
+	return swept, fail("sweep: room", s.room.ease(ctx, s.writer))
 }
 
 // sweepSessions removes sessions past their end.
