@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/fastport/fastport/client/e2ee"
 	"github.com/fastport/fastport/protocol"
 )
 
@@ -57,6 +56,18 @@ func (e *MessageError) Error() string {
 
 func (e *MessageError) Unwrap() error { return e.Err }
 
+// SubscriptionError tells OnError that a topic could not be subscribed again with a new connection.
+type SubscriptionError struct {
+	Topic string
+	Err   error
+}
+
+func (e *SubscriptionError) Error() string {
+	return fmt.Sprintf("client: subscribe %s again: %v", e.Topic, e.Err)
+}
+
+func (e *SubscriptionError) Unwrap() error { return e.Err }
+
 // FileError tells OnError about one file that was coming in.
 type FileError struct {
 	Topic  string
@@ -95,7 +106,7 @@ func fatal(err error) bool {
 		}
 		return true
 	}
-	return errors.Is(err, e2ee.ErrWeakKey) || errors.Is(err, errVersion)
+	return errors.Is(err, ErrTakenOver) || errors.Is(err, errVersion)
 }
 
 var errVersion = errors.New("client: the server speaks version 1 only")

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -52,9 +53,9 @@ type Options struct {
 	BackoffMin, BackoffMax time.Duration
 	// DialTimeout bounds connecting and logging in. Default: 10 s.
 	DialTimeout time.Duration
-	// PingInterval is how long nothing may come before a ping is sent; protocol.PongTimeout later the connection is
-	// given up. Default: protocol.PingInterval.
-	PingInterval time.Duration
+	// PingInterval is how long nothing may come before a ping is sent; PongTimeout later the connection is given up.
+	// Default: 25 s, 10 s.
+	PingInterval, PongTimeout time.Duration
 	// AckTimeout is how long a publish may stay unanswered before it is sent again. Default: 15 s.
 	AckTimeout time.Duration
 
@@ -74,9 +75,9 @@ func (o Options) withDefaults() (Options, error) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("client: "+format, args...)) }
 
 	if u, err := url.Parse(o.URL); err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
-		fault("URL is %q: it takes ws://host:port/ws or wss://host/ws", o.URL)
-	} else if u.Path == "" {
-		u.Path = "/"
+		fault("URL: it takes ws://host:port/ws or wss://host/ws")
+	} else {
+		u.Path = cmp.Or(u.Path, "/")
 		o.URL = u.String()
 	}
 	if o.SessionName == "" {
@@ -107,6 +108,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.BackoffMax, 30*time.Second)
 	setDefault(&o.DialTimeout, 10*time.Second)
 	setDefault(&o.PingInterval, protocol.PingInterval)
+	setDefault(&o.PongTimeout, protocol.PongTimeout)
 	setDefault(&o.AckTimeout, 15*time.Second)
 	setDefault(&o.QueueSize, 1024)
 	setDefault(&o.QueueBytes, 64<<20)
@@ -114,7 +116,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.BackoffMin < 0 || o.BackoffMax < o.BackoffMin {
 		fault("BackoffMin %v and BackoffMax %v: they take 0 or more, the second not below the first", o.BackoffMin, o.BackoffMax)
 	}
-	if o.DialTimeout < 0 || o.PingInterval < 0 || o.AckTimeout < 0 || o.QueueSize < 0 || o.QueueBytes < 0 || o.DedupeSize < 0 {
+	if o.DialTimeout < 0 || o.PingInterval < 0 || o.PongTimeout < 0 || o.AckTimeout < 0 || o.QueueSize < 0 || o.QueueBytes < 0 || o.DedupeSize < 0 {
 		fault("a timeout or size is negative")
 	}
 	if o.Logger == nil {

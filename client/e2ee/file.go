@@ -20,8 +20,8 @@ type Meta struct {
 	SHA256 string `json:"sha256,omitempty"` // of the plaintext, lower-case hex; empty where the sender could not know it
 }
 
-// maxMeta bounds what is taken apart as metadata: names are at most a few hundred bytes.
-const maxMeta = 16 << 10
+// maxMeta is what the wire takes as metadata (protocol.MaxSealed): names are at most a few hundred bytes.
+const maxMeta = 8 << 10
 
 var metaNonce = bytes.Repeat([]byte{0xff}, 12)
 
