@@ -26,7 +26,7 @@ type bareClient struct {
 	conn net.Conn
 }
 
-func dialBare(t *testing.T, n *Node, version int) *bareClient {
+func dialBare(t *testing.T, n *Node, version int, clientID ...string) *bareClient {
 	t.Helper()
 	conn, _, _, err := ws.Dial(context.Background(), "ws"+strings.TrimPrefix(n.URL(), "http")+"/ws")
 	if err != nil {
@@ -34,7 +34,7 @@ func dialBare(t *testing.T, n *Node, version int) *bareClient {
 	}
 	t.Cleanup(func() { conn.Close() })
 	c := &bareClient{t, conn}
-	c.send(`{"type":"init","sessionName":"s","password":"password","protocol":%d}`, version)
+	c.send(`{"type":"init","sessionName":"s","password":"password","protocol":%d,"clientId":%q}`, version, strings.Join(clientID, ""))
 	c.want("init_response")
 	return c
 }
@@ -122,6 +122,70 @@ func TestNode_CarriesFilesOfBothVersions(t *testing.T) {
 		if g := <-got; g != hex.EncodeToString(sum[:]) {
 			t.Errorf("received %s, want the hash %x", g, sum)
 		}
+	}
+}
+
+// Both ends lose their connections in the middle, and the file is whole all the same.
+func TestNode_FileGoesOnAfterLostConnections(t *testing.T) {
+	n := startTestNode(t, nodeConfig(t, nil))
+	createBareSession(t, n)
+	const chunks = 100
+	content := make([]byte, chunks*1000)
+	rand.NewChaCha8([32]byte{2}).Read(content)
+	sendChunks := func(c *bareClient, from, to int) {
+		for i := from; i < to; i++ {
+			frame := protocol.AppendChunk(nil, protocol.Chunk{FileID: []byte(bareFile), Index: uint32(i), Payload: content[i*1000 : (i+1)*1000]})
+			if err := wsutil.WriteClientBinary(c.conn, frame); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var got []byte
+	receive := func(c *bareClient, from, to int) {
+		for i := from; i < to; i++ {
+			text, chunk := c.read()
+			if text != nil || int(chunk.Index) != i {
+				t.Fatalf("chunk %d, want %d; %v", chunk.Index, i, text)
+			}
+			got = append(got, chunk.Payload...)
+		}
+		c.send(`{"type":"file_ack","fileId":%q,"next":%d}`, bareFile, to)
+	}
+	begin := func(c *bareClient) float64 {
+		c.send(`{"type":"init_file","fileId":%q,"meta":"bWV0YQ","fileSize":%d,"totalChunks":%d,"topic":"files"}`, bareFile, len(content), chunks)
+		return c.want("file_progress")["acked"].(float64)
+	}
+
+	receiver := dialBare(t, n, 2, "receiver")
+	receiver.send(`{"type":"subscribe","topic":"files"}`)
+	receiver.want("subscribe_response")
+	sender := dialBare(t, n, 2, "sender")
+	begin(sender)
+	sendChunks(sender, 0, 40)
+	receiver.want("init_file")
+	receive(receiver, 0, 20)
+	receiver.conn.Close()
+	receiver = dialBare(t, n, 2, "receiver") // may come before the old one's end is noticed
+	receiver.send(`{"type":"file_resume","fileId":%q,"next":20}`, bareFile)
+	receive(receiver, 20, 40)
+
+	sender.conn.Close()
+	sender = dialBare(t, n, 2, "sender")
+	acked := int(begin(sender))
+	if acked < 20 || acked > 40 {
+		t.Fatalf("the sender is told to go on from %d, want 20 to 40", acked)
+	}
+	sendChunks(sender, acked, chunks)
+	sender.send(`{"type":"end_file","fileId":%q,"topic":"files"}`, bareFile)
+	receive(receiver, 40, chunks)
+	receiver.want("end_file")
+	for {
+		if p := sender.want("file_progress"); p["done"] == true {
+			break
+		}
+	}
+	if !bytes.Equal(got, content) {
+		t.Error("received something else than was sent")
 	}
 }
 
