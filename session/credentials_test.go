@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -39,19 +37,18 @@ func TestAuthenticate_UnknownSessionAndWrongPasswordSayAndCostTheSame(t *testing
 				t.Fatal(err)
 			}
 		}
-		try := func(name, password string) (error, [2]int64) {
+		try := func(name, password string) (cost [2]int64, err error) {
 			busy()
-			var err error
-			cost := cs.cost(c, func() { _, err = login(t, c, name, password) })
-			return err, cost
+			cost = cs.cost(c, func() { _, err = login(t, c, name, password) })
+			return cost, err
 		}
 		for round, want := range [][2]int64{
 			{1, 1}, // first seen: a hash
 			{0, 1}, // again: remembered
 			{0, 1},
 		} {
-			wrong, wrongCost := try("there", "wrong")
-			unknown, unknownCost := try("nowhere", "wrong")
+			wrongCost, wrong := try("there", "wrong")
+			unknownCost, unknown := try("nowhere", "wrong")
 			if wrong == nil || unknown == nil || wrong.Error() != unknown.Error() || codeOf(wrong) != protocol.Unauthorized {
 				t.Fatalf("wrong password: %v; unknown session: %v; want one refusal", wrong, unknown)
 			}
@@ -61,8 +58,8 @@ func TestAuthenticate_UnknownSessionAndWrongPasswordSayAndCostTheSame(t *testing
 			time.Sleep(3 * time.Second) // rows are read again, verdicts are not
 		}
 		time.Sleep(badLife)
-		_, wrongCost := try("there", "wrong")
-		_, unknownCost := try("nowhere", "wrong")
+		wrongCost, _ := try("there", "wrong")
+		unknownCost, _ := try("nowhere", "wrong")
 		if want := [2]int64{1, 1}; wrongCost != want || unknownCost != want {
 			t.Errorf("after %v: wrong password cost %v, unknown session %v, want %v", badLife, wrongCost, unknownCost, want)
 		}
@@ -349,93 +346,6 @@ func TestAuthenticate_FlightBegunBeforeAChangeAnswersNobodyAfterIt(t *testing.T)
 	}
 }
 
-func TestHasher_OneACoreAndOneAnAddressAtATime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHasher()
-		h.cores = make(chan struct{}, 3)
-		other := netip.MustParseAddr("2001:db8::1")
-		neighbour := netip.MustParseAddr("2001:db8::2:1") // of the same /64
-		var running, most atomic.Int64
-		var ofClient, ofOther atomic.Int64
-		for i := range 40 {
-			go func() {
-				from, mine := client, &ofClient
-				switch i % 4 {
-				case 1:
-					from, mine = other, &ofOther
-				case 2:
-					from, mine = neighbour, &ofOther
-				case 3:
-					from, mine = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), new(atomic.Int64)
-				}
-				leave, err := h.enter(t.Context(), from)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer leave()
-				if n := mine.Add(1); n != 1 {
-					t.Errorf("%d checks at once for %v", n, from)
-				}
-				n := running.Add(1)
-				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
-				}
-				time.Sleep(25 * time.Millisecond)
-				running.Add(-1)
-				mine.Add(-1)
-			}()
-		}
-		time.Sleep(time.Minute)
-		if most.Load() != 3 {
-			t.Errorf("at most %d ran at once, want 3", most.Load())
-		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.waiting != 0 || len(h.lanes) != 0 {
-			t.Errorf("left behind: %d waiting, %d lanes", h.waiting, len(h.lanes))
-		}
-	})
-}
-
-func TestHasher_QueuesAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHasher()
-		for range cap(h.cores) {
-			h.cores <- struct{}{}
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var refused atomic.Int64
-		try := func(from netip.Addr) {
-			go func() {
-				if _, err := h.enter(ctx, from); errors.Is(err, errBusy) && ctx.Err() == nil {
-					refused.Add(1)
-				}
-			}()
-		}
-		for range maxWaitingAddress + 10 {
-			try(client)
-		}
-		synctest.Wait()
-		if refused.Load() != 10 {
-			t.Errorf("of one address %d were refused, want 10", refused.Load())
-		}
-		for i := range maxWaitingHashes {
-			try(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
-		}
-		synctest.Wait()
-		if got, want := refused.Load(), int64(10+maxWaitingAddress); got != want {
-			t.Errorf("in all %d were refused, want %d", got, want)
-		}
-		cancel()
-		synctest.Wait()
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.waiting != 0 || len(h.lanes) != 0 {
-			t.Errorf("left behind: %d waiting, %d lanes", h.waiting, len(h.lanes))
-		}
-	})
-}
-
 func TestAuthenticate_NamesAndPasswordsThatCannotBeCostNothing(t *testing.T) {
 	cs := newCatalogs()
 	c := cs.node(t, "a")
@@ -470,50 +380,5 @@ func TestAuthorizeOwner_NeedsBothSecretsAndTellsNotWhichWasWrong(t *testing.T) {
 		if text != texts[0] {
 			t.Errorf("texts differ: %q and %q", text, texts[0])
 		}
-	}
-}
-
-func TestVerify_RefusesHashesOfOtherCosts(t *testing.T) {
-	h := newHasher()
-	good := h.hash([]byte("p"))
-	if ok, err := h.verify(good, []byte("p")); !ok || err != nil {
-		t.Fatalf("its own hash: %t, %v", ok, err)
-	}
-	if again := h.hash([]byte("p")); again == good {
-		t.Error("two hashes of one password are the same")
-	}
-	for _, phc := range []string{"$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA", argonPrefix, argonPrefix + "AA$AA", argonPrefix + good[len(argonPrefix):] + "$"} {
-		if ok, err := h.verify(phc, []byte("p")); ok || err == nil {
-			t.Errorf("%s: %t, %v, want an error", phc, ok, err)
-		}
-	}
-	if ok, err := h.verify("", make([]byte, 0)); ok || err != nil {
-		t.Errorf("nobody's hash: %t, %v", ok, err)
-	}
-}
-
-func TestVerdicts_AreBounded(t *testing.T) {
-	v := newVerdicts()
-	for i := range maxVerdicts + 10 {
-		v.put(v.mac(uint64(i), "x"), true)
-	}
-	if n := len(v.byMAC); n > maxVerdicts {
-		t.Errorf("verdicts = %d, want %d at most", n, maxVerdicts)
-	}
-}
-
-func TestRows_ReadBeforeAChangeIsNotRemembered(t *testing.T) {
-	r := newRows()
-	epoch := r.now()
-	r.forget("s")
-	r.put(row{session: storage.Session{Name: "s", ID: "old"}, read: time.Now()}, epoch)
-	if _, ok := r.fresh("s"); ok {
-		t.Error("a row read before the change is remembered after it")
-	}
-	for i := range maxRows + 10 {
-		r.put(row{session: storage.Session{Name: fmt.Sprint(i)}, read: time.Now()}, r.now())
-	}
-	if n := len(r.byName); n > maxRows {
-		t.Errorf("rows = %d, want %d at most", n, maxRows)
 	}
 }
