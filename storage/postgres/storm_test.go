@@ -55,6 +55,84 @@ func TestAppend_GroupsInOppositeOrderDoNotDeadlock(t *testing.T) {
 	}
 }
 
+func TestSettle_BatchesInOppositeOrderDoNotDeadlock(t *testing.T) {
+	dsn := testenv.Postgres(t)
+	st := open(t, dsn, storage.Options{})
+	at := subscribed(t, st)
+	var batch []storage.Settlement
+	for i := range 60 {
+		s := storage.Settlement{Subscriber: "c:reader", Topic: storage.Topic{Session: at.Session, Name: fmt.Sprint(i)}}
+		if _, err := st.Subscribe(t.Context(), s.Subscriber, s.Topic, true); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := st.Append(t.Context(), group(s.Topic, 200, "m")); err != nil {
+			t.Fatal(err)
+		}
+		batch = append(batch, s)
+	}
+	var wg sync.WaitGroup
+	for w := range 8 {
+		own := slices.Clone(batch)
+		if w%2 == 1 {
+			slices.Reverse(own)
+		}
+		wg.Go(func() {
+			for g := range uint64(25) {
+				for i := range own {
+					seq := g*8 + uint64(w) + 1
+					own[i].Acked = storage.Span(seq, seq)
+				}
+				if _, err := st.Settle(t.Context(), own); err != nil {
+					t.Errorf("settle: %v", err)
+				}
+				if _, err := st.Attach(t.Context(), at.Session, "c:reader", true); err != nil {
+					t.Errorf("attach: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := deadlocks(t, st, dsn); n != 0 {
+		t.Fatalf("%d deadlocks, want none", n)
+	}
+}
+
+func TestSweep_OfIDsThatAreTakenAnewDoesNotDeadlock(t *testing.T) {
+	dsn := testenv.Postgres(t)
+	st := open(t, dsn, storage.Options{DedupeWindow: 1}) // over at once
+	at := subscribed(t, st)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := st.Sweep(t.Context()); err != nil {
+					t.Errorf("sweep: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for g := range 150 {
+		entries := group(at, 60, "m")
+		rand.Shuffle(len(entries), func(i, k int) { entries[i], entries[k] = entries[k], entries[i] })
+		if _, _, err := st.Append(t.Context(), entries); err != nil {
+			t.Errorf("append %d: %v", g, err)
+			break
+		}
+	}
+	close(done)
+	wg.Wait()
+	if n := deadlocks(t, st, dsn); n != 0 {
+		t.Fatalf("%d deadlocks, want none", n)
+	}
+}
+
 // Everything at once on a few topics of sessions that come and go: nothing locks in another order, no error but the
 // contract's is heard, and nothing is left of what was dropped.
 func TestStore_EverythingAtOnceNeitherDeadlocksNorLeavesOrphans(t *testing.T) {
