@@ -20,8 +20,9 @@ CREATE FUNCTION append_messages(
     OUT outcomes smallint[], OUT seqs bigint[], OUT epoch text
 )
 LANGUAGE plpgsql VOLATILE
--- The tables are small one moment and large the next; a plan is kept for the connection's life. So: always the indexes.
-SET enable_seqscan = off
+-- The tables are small one moment and large the next, and a plan lives as long as the connection. So always the same:
+-- look up by index, row by row.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
@@ -52,16 +53,19 @@ BEGIN
     INTO v_live
     FROM unnest(p_sessions) WITH ORDINALITY w (session, n);
 
-    SELECT array_agg(known.seq ORDER BY e.k),
-           array_agg(v_live[e.topic] AND known.seq IS NULL AND EXISTS (
+    SELECT array_agg(e.known ORDER BY e.k),
+           array_agg(v_live[e.topic] AND e.known IS NULL AND EXISTS (
                SELECT FROM subscriptions s WHERE s.topic = v_topics[e.topic] AND s.subscriber <> e.origin
            ) ORDER BY e.k)
     INTO v_known, v_new
-    FROM unnest(p_topic, p_id, p_origin) WITH ORDINALITY e (topic, id, origin, k)
-    LEFT JOIN LATERAL (
-        SELECT m.seq FROM message_ids m
-        WHERE m.topic = v_topics[e.topic] AND m.id = e.id AND m.stored_at > v_now - p_window
-    ) known ON true;
+    FROM (
+        SELECT e.*, (
+            SELECT CASE WHEN m.stored_at > v_now - p_window THEN m.seq END -- no condition, or its index might be taken
+            FROM message_ids m WHERE m.topic = v_topics[e.topic] AND m.id = e.id
+        ) AS known
+        FROM unnest(p_topic, p_id, p_origin) WITH ORDINALITY e (topic, id, origin, k)
+        OFFSET 0 -- looked up once an entry
+    ) e;
 
     IF p_quota > 0 AND true = ANY (v_new) THEN
         v_refused := append_refused(p_sessions, p_topic, p_id, p_size, v_new, p_quota);
@@ -144,7 +148,7 @@ CREATE FUNCTION append_refused(
     p_sessions text[], p_topic int[], p_id bytea[], p_size bigint[], p_new boolean[], p_quota bigint
 ) RETURNS boolean[]
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_refused boolean[] := array_fill(false, ARRAY[cardinality(p_topic)]);

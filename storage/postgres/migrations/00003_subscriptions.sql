@@ -7,7 +7,7 @@ CREATE FUNCTION subscribe_topic(
     OUT status smallint, OUT attach bigint, OUT settled text, OUT head bigint, OUT epoch text
 )
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_topic bigint;
@@ -60,7 +60,7 @@ $$;
 -- +goose StatementBegin
 CREATE FUNCTION unsubscribe_topic(p_session text, p_name text, p_subscriber text) RETURNS void
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_topic bigint;
@@ -82,7 +82,7 @@ $$;
 -- A topic that never had a message goes with its last subscription; any other stays, because its head must never fall.
 CREATE FUNCTION release_topics(p_topics bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
     UPDATE topics t SET dirty = true WHERE t.id = ANY (p_topics) AND t.stored > 0 AND NOT t.dirty;
@@ -96,7 +96,7 @@ $$;
 CREATE FUNCTION attach_subscriber(p_session text, p_subscriber text, p_bump boolean)
 RETURNS TABLE (name text, attach bigint, settled text, head bigint, epoch text)
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
     PERFORM FROM subscriptions s
@@ -123,13 +123,21 @@ CREATE FUNCTION settle_subscriptions(
     OUT attach bigint[], OUT settled text[], OUT heads bigint[], OUT epoch text
 )
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
+DECLARE
+    v_topics bigint[];
 BEGIN
-    PERFORM FROM unnest(p_sessions, p_names, p_subscribers) w (session, name, subscriber)
-    JOIN topics t ON t.session = w.session AND t.name = w.name
-    JOIN subscriptions s ON s.topic = t.id AND s.subscriber = w.subscriber
+    -- Resolved first, so that what follows finds a row by both columns of its key, not by topic alone.
+    SELECT array_agg((
+               SELECT t.id FROM topics t WHERE t.session = w.session AND t.name = w.name
+           ) ORDER BY w.n)
+    INTO v_topics
+    FROM unnest(p_sessions, p_names) WITH ORDINALITY w (session, name, n);
+
+    PERFORM FROM unnest(v_topics, p_subscribers) w (topic, subscriber)
+    JOIN subscriptions s ON s.topic = w.topic AND s.subscriber = w.subscriber
     ORDER BY s.topic, s.subscriber
     FOR NO KEY UPDATE OF s;
 
@@ -139,10 +147,9 @@ BEGIN
                    w.acked::int8multirange
                    + CASE WHEN w.attach = s.attach THEN w.given_up::int8multirange ELSE int8multirange() END
                ) * int8multirange(int8range(1, t.head + 1))) AS done
-        FROM unnest(p_sessions, p_names, p_subscribers, p_acked, p_given_up, p_attach)
-             w (session, name, subscriber, acked, given_up, attach)
-        JOIN topics t ON t.session = w.session AND t.name = w.name
-        JOIN subscriptions s ON s.topic = t.id AND s.subscriber = w.subscriber
+        FROM unnest(v_topics, p_subscribers, p_acked, p_given_up, p_attach) w (topic, subscriber, acked, given_up, attach)
+        JOIN subscriptions s ON s.topic = w.topic AND s.subscriber = w.subscriber
+        JOIN topics t ON t.id = w.topic
         GROUP BY s.topic, s.subscriber
     ) d
     WHERE u.topic = d.topic AND u.subscriber = d.subscriber AND NOT u.settled @> d.done;
@@ -150,9 +157,9 @@ BEGIN
     SELECT array_agg(coalesce(s.attach, 0) ORDER BY w.n), array_agg(coalesce(s.settled::text, '{}') ORDER BY w.n),
            array_agg(coalesce(CASE WHEN s.attach IS NOT NULL THEN t.head END, 0) ORDER BY w.n)
     INTO attach, settled, heads
-    FROM unnest(p_sessions, p_names, p_subscribers) WITH ORDINALITY w (session, name, subscriber, n)
-    LEFT JOIN topics t ON t.session = w.session AND t.name = w.name
-    LEFT JOIN subscriptions s ON s.topic = t.id AND s.subscriber = w.subscriber;
+    FROM unnest(v_topics, p_subscribers) WITH ORDINALITY w (topic, subscriber, n)
+    LEFT JOIN topics t ON t.id = w.topic
+    LEFT JOIN subscriptions s ON s.topic = w.topic AND s.subscriber = w.subscriber;
     epoch := store_epoch();
 END
 $$;

@@ -13,7 +13,7 @@ $$;
 -- more: there is more to look at.
 CREATE FUNCTION sweep_settled(p_limit int, OUT removed bigint, OUT more boolean)
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
@@ -77,7 +77,7 @@ $$;
 -- +goose StatementBegin
 CREATE FUNCTION sweep_expired(p_limit int, OUT removed bigint)
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
@@ -115,7 +115,7 @@ $$;
 -- +goose StatementBegin
 CREATE FUNCTION sweep_ids(p_window interval, p_limit int, OUT removed bigint)
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
@@ -145,7 +145,7 @@ $$;
 CREATE FUNCTION sweep_subscriptions(p_topic bigint, p_subscriber text, p_limit int,
     OUT removed bigint, OUT next_topic bigint, OUT next_subscriber text)
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
@@ -195,7 +195,7 @@ $$;
 -- drop_session deletes a session and all that is its own, and returns it; only if it is over, where p_expired says so.
 CREATE FUNCTION drop_session(p_id text, p_expired boolean) RETURNS SETOF sessions
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_topics bigint[];
