@@ -18,6 +18,7 @@ import (
 type operator struct {
 	base  string
 	token string
+	page  int // sessions asked for at once
 	http  *http.Client
 }
 
@@ -30,7 +31,7 @@ func operatorOf(ctx context.Context, e *env, base string) (*operator, error) {
 	if pass == "" {
 		return nil, nil
 	}
-	o := &operator{base: base, http: &http.Client{
+	o := &operator{base: base, page: 500, http: &http.Client{
 		Timeout:       apiTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the password is for base alone
 	}}
@@ -83,7 +84,8 @@ func (o *operator) sessions(ctx context.Context, each func(sessionInfo) error) e
 			Sessions []sessionInfo `json:"sessions"`
 			Next     *string       `json:"next"`
 		}
-		if err := o.call(ctx, http.MethodGet, "/api/admin/sessions?limit=500&after="+url.QueryEscape(after), nil, &page); err != nil {
+		path := fmt.Sprintf("/api/admin/sessions?limit=%d&after=%s", o.page, url.QueryEscape(after))
+		if err := o.call(ctx, http.MethodGet, path, nil, &page); err != nil {
 			return err
 		}
 		for _, s := range page.Sessions {

@@ -16,12 +16,15 @@ import (
 // explain puts what a server or the SDK said into a line that says what to do.
 func (p profile) explain(err error) error {
 	var refused *protocol.Error
+	var closed *client.CloseError
 	var dns *net.DNSError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &refused):
 		return p.explainCode(err, refused)
+	case errors.As(err, &closed) && closed.Code == protocol.CloseSessionGone:
+		return fmt.Errorf("session %s was suspended or dropped, or has expired", p.Session)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nothing answers at %s: `fastport serve` starts a broker, and --url names another", p.URL)
 	case errors.As(err, &dns):

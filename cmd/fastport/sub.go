@@ -62,16 +62,14 @@ func (s *subscriber) run(ctx context.Context, e *env, session string, topics []s
 		return err
 	}
 	out := &printer{to: e.Stdout, json: s.json, withTopic: s.withTopic, left: s.count, endless: s.count == 0, full: make(chan struct{})}
-	say := func(format string, args ...any) {
-		for _, a := range args {
-			if err, ok := a.(error); ok && errors.Is(err, errEnough) {
-				return
+	c, err := s.access.connect(ctx, pr, e.say, func(o *client.Options) {
+		o.ClientID, o.UserID, o.AllowLegacy = s.clientID, s.userID, s.legacy
+		told := o.OnError
+		o.OnError = func(err error) {
+			if !errors.Is(err, errEnough) { // that is no fault
+				told(err)
 			}
 		}
-		e.say(format, args...)
-	}
-	c, err := s.access.connect(ctx, pr, say, func(o *client.Options) {
-		o.ClientID, o.UserID, o.AllowLegacy = s.clientID, s.userID, s.legacy
 	})
 	if err != nil {
 		return err
