@@ -170,6 +170,7 @@ func (k *committer) drop(group []*publish, all bool) []*publish {
 			p.settle(storage.Appended{Outcome: storage.Failed, Err: storage.ErrUnavailable}, "")
 		default:
 			p.refuse(errStore)
+			p.ordered()
 			p.forget()
 		}
 	}

@@ -118,23 +118,31 @@ func (c *cursors) settle(ctx context.Context, part []*subscription) error {
 		} else {
 			s.subscriber.unflushed.Add(-1)
 		}
-		held := s.attach
 		s.mu.Unlock()
-		c.learn(s, rows[i], held)
+		c.learn(s, rows[i])
 	}
 	return err
 }
 
 // learn looks at the merged row.
-func (c *cursors) learn(s *subscription, row storage.Subscription, held int64) {
+func (c *cursors) learn(s *subscription, row storage.Subscription) {
+	c.node.observe(row.Epoch)
 	switch {
 	case row.Attach == 0:
 		s.subscriber.tenant.lost(s)
-	case row.Attach > held && s.subscriber.client():
-		// Another node serves this client by now, and its word did not get here.
-		s.subscriber.tenant.takenOver(s.subscriber)
-	default:
-		c.node.observe(row.Epoch)
-		s.merge(row)
+	case row.Attach > s.attached() && s.subscriber.client():
+		// Another node serves this client by now, and its word did not get here; unless this one is about to.
+		c.node.begin(func(ctx context.Context) {
+			done, err := c.node.turns.take(ctx, turn{s.subscriber.tenant.id, s.subscriber.key})
+			if err != nil {
+				return
+			}
+			defer done()
+			if row.Attach > s.attached() {
+				s.subscriber.tenant.takenOver(s.subscriber)
+			}
+		})
+	case c.node.agrees(row.Epoch):
+		s.union(row.Settled)
 	}
 }

@@ -75,7 +75,7 @@ func (t *topic) passEphemeral(m *message, now int64) {
 
 func (t *topic) passDurable(m *message, now int64) {
 	for _, f := range t.feeds {
-		if f.mode == live && f.sub != nil {
+		if f.mode == live && f.sub != nil && !m.settledBy(f.sub) {
 			f.pass(m, now)
 		}
 	}

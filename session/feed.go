@@ -95,7 +95,9 @@ func (f *feed) tryLive(now int64) {
 		if f.mode != live {
 			return
 		}
-		f.pass(m, now)
+		if !f.own(m) && !m.settledBy(f.sub) {
+			f.pass(m, now)
+		}
 	}
 }
 

@@ -103,6 +103,7 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 	if rows, err = c.node.store.Attach(ctx, t.id, key, bump); err != nil {
 		return nil, nil, false, errStore
 	}
+	t.reattach(s, rows)
 	c.subscriber = s
 	if !t.enter(c) {
 		c.subscriber = nil

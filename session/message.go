@@ -49,6 +49,7 @@ const (
 type early struct {
 	sub    *subscription
 	gaveUp bool
+	attach int64 // under which it was given up
 }
 
 // newMessage makes a message of a live copy.
@@ -86,7 +87,9 @@ func (m *message) decide(what fate, seq uint64) {
 		return
 	}
 	for _, e := range waiting {
-		e.sub.settle(seq, e.gaveUp)
+		if !e.gaveUp || e.sub.attached() == e.attach {
+			e.sub.settle(seq, e.gaveUp)
+		}
 	}
 }
 
@@ -98,12 +101,26 @@ func (m *message) settle(sub *subscription, gaveUp bool) {
 	m.mu.Lock()
 	seq := m.seq.Load()
 	if m.fate.Load() == undecided {
-		m.early = append(m.early, early{sub, gaveUp})
+		m.early = append(m.early, early{sub, gaveUp, sub.attached()})
 	}
 	m.mu.Unlock()
 	if seq != 0 {
 		sub.settle(seq, gaveUp)
 	}
+}
+
+// settledBy reports whether sub needs m no more: another connection of the user may have acked it already.
+func (m *message) settledBy(sub *subscription) bool {
+	m.mu.Lock()
+	seq := m.seq.Load()
+	for _, e := range m.early {
+		if e.sub == sub {
+			m.mu.Unlock()
+			return true
+		}
+	}
+	m.mu.Unlock()
+	return seq != 0 && sub.has(seq)
 }
 
 // packet is m's frame: encoded once a form, shared by all receivers. retry 0 is a first try.

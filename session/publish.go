@@ -170,6 +170,7 @@ func (p *publish) start() *protocol.Error {
 	}
 	k := t.committer()
 	if !k.reserve(p) {
+		p.ordered()
 		p.forget()
 		return errQueueFull
 	}
@@ -180,16 +181,58 @@ func (p *publish) start() *protocol.Error {
 	return nil
 }
 
-// forget takes a decided publish out of the undecided ones.
+// forget takes a publish that is decided and answered out of its topic's.
 func (p *publish) forget() {
 	t := p.topic
 	t.publishing.Lock()
+	defer t.publishing.Unlock()
 	if t.pending[p.copy.MessageID] == p {
 		delete(t.pending, p.copy.MessageID)
 	}
+	for i := 0; i < len(t.drains); {
+		d := t.drains[i]
+		if delete(d.left, p); len(d.left) > 0 {
+			i++
+			continue
+		}
+		close(d.done)
+		t.drains = append(t.drains[:i], t.drains[i+1:]...)
+	}
+}
+
+// over forgets the publish once nothing is to come of it.
+func (p *publish) over() {
+	p.mu.Lock()
+	over := p.decided != 0 && p.answered
+	p.mu.Unlock()
+	if over && p.copy.QoS > 0 {
+		p.forget()
+	}
+}
+
+// drain is a wait for publishes that are under way.
+type drain struct {
+	left map[*publish]struct{}
+	done chan struct{}
+}
+
+// drain waits until every publish that is under way now has been answered. A new subscription is positioned behind
+// what is committed, and must not be confirmed before that is acked: who was confirmed before an ack gets the message.
+func (t *topic) drain(ctx context.Context) {
+	t.publishing.Lock()
+	if len(t.pending) == 0 {
+		t.publishing.Unlock()
+		return
+	}
+	d := &drain{left: make(map[*publish]struct{}, len(t.pending)), done: make(chan struct{})}
+	for _, p := range t.pending {
+		d.left[p] = struct{}{}
+	}
+	t.drains = append(t.drains, d)
 	t.publishing.Unlock()
-	if p.first && p.conn != nil {
-		p.conn.appendedFirst(t)
+	select {
+	case <-d.done:
+	case <-ctx.Done():
 	}
 }
 
@@ -264,8 +307,16 @@ func (p *publish) settle(r storage.Appended, epoch string) {
 		p.announced = true // there was none
 	}
 	p.mu.Unlock()
-	p.forget()
+	p.ordered()
 	p.complete(false)
+	p.over()
+}
+
+// ordered lets what the connection publishes behind it be announced at once again.
+func (p *publish) ordered() {
+	if p.first && p.conn != nil {
+		p.conn.appendedFirst(p.topic)
+	}
 }
 
 // serve delivers on this node alone what the backplane cannot carry.
@@ -292,6 +343,7 @@ func (p *publish) refuse(err *protocol.Error) {
 	} else {
 		p.done(p)
 	}
+	p.over()
 }
 
 // complete acks the publish once everything has been answered, or, late, given up.
@@ -317,6 +369,7 @@ func (p *publish) complete(late bool) {
 	} else {
 		p.done(p)
 	}
+	p.over()
 }
 
 // overdue gives up what the publish waits for when it has waited long enough. It reports whether it is answered.

@@ -72,6 +72,10 @@ func (t *topic) repair(ctx context.Context) {
 			t.node.rewind(t)
 			return
 		}
+		if after > t.contig {
+			t.mu.Unlock() // the topic was left and entered again meanwhile
+			continue
+		}
 		t.absorb(after, page, now)
 		done := t.contig >= page.Head || t.contig >= t.known
 		if done {

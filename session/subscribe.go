@@ -49,6 +49,9 @@ func (c *Conn) subscribe(ctx context.Context, topic string) {
 	}
 	var sub *subscription
 	if c.subscriber != nil {
+		under, cancel := context.WithTimeout(ctx, fencePatience)
+		t.drain(under)
+		cancel()
 		sub = c.tenant.acquire(c.subscriber, row)
 	}
 	if fd := c.follow(t, sub, row.Head); fd != nil {

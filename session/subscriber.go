@@ -17,7 +17,7 @@ type subscriber struct {
 
 	// Guarded by tenant.mu.
 	conns []*Conn
-	subs  map[string]*subscription // by topic; those with a feed here
+	subs  map[string]*subscription // by topic; those with a feed here, or with one not long ago
 }
 
 // client reports whether it is a clientId's: one connection at a time, which can be taken over.
@@ -36,7 +36,10 @@ func userSubscriber(id string) storage.Subscriber   { return storage.Subscriber(
 type subscription struct {
 	subscriber *subscriber
 	topic      storage.Topic
-	refs       int // feeds; guarded by tenant.mu
+
+	// Guarded by tenant.mu.
+	refs int   // feeds
+	left int64 // when the last one went, by the node's clock
 
 	mu      sync.Mutex     // guards the following
 	settled storage.Ranges // the row's and what is to be merged into it
@@ -86,10 +89,31 @@ func (s *subscription) skip(after uint64) uint64 {
 	return s.settled.NextGap(after) - 1
 }
 
-// merge takes in what the row says.
+// attached is the attach number that is current here.
+func (s *subscription) attached() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attach
+}
+
+// merge takes in a row.
 func (s *subscription) merge(row storage.Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settled = s.settled.Union(row.Settled)
-	s.attach = max(s.attach, row.Attach)
+	s.attach = row.Attach
+}
+
+// union takes in what a row has settled.
+func (s *subscription) union(settled storage.Ranges) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = s.settled.Union(settled)
+}
+
+// quiet reports whether nothing is to come of the subscription any more: no feed, no flush, no ack before its note.
+func (s *subscription) quiet(now int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refs == 0 && !s.listed && now-s.left > flightFor
 }

@@ -222,8 +222,19 @@ func (t *tenant) acquire(s *subscriber, row storage.Subscription) *subscription 
 func (t *tenant) release(sub *subscription) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if sub.refs--; sub.refs == 0 && sub.subscriber.subs[sub.topic.Name] == sub {
-		delete(sub.subscriber.subs, sub.topic.Name)
+	if sub.refs--; sub.refs == 0 {
+		sub.left = t.node.clock()
+	}
+}
+
+// reattach brings what this node still knows of a subscriber's subscriptions under their new attach numbers.
+func (t *tenant) reattach(s *subscriber, rows []storage.Subscription) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, row := range rows {
+		if sub := s.subs[row.Topic.Name]; sub != nil {
+			sub.merge(row)
+		}
 	}
 }
 
@@ -273,6 +284,11 @@ func (t *tenant) reap(now int64) (idle bool) {
 		}
 	}
 	for key, s := range t.subscribers {
+		for name, sub := range s.subs {
+			if sub.quiet(now) {
+				delete(s.subs, name)
+			}
+		}
 		if len(s.conns)+len(s.subs) == 0 && s.unflushed.Load() == 0 && !t.node.turns.held(turn{t.id, key}) {
 			delete(t.subscribers, key)
 		}

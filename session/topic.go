@@ -25,7 +25,8 @@ type topic struct {
 	routing sync.Mutex // orders Join, Fence and Leave: no Receiver's method takes it
 
 	publishing sync.Mutex          // guards the following
-	pending    map[string]*publish // undecided, through this node, by messageId
+	pending    map[string]*publish // not decided or not answered yet, through this node, by messageId
+	drains     []*drain
 
 	mu       sync.Mutex // guards the following
 	route    route
