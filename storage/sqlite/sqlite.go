@@ -91,11 +91,15 @@ func open(ctx context.Context, path string, o storage.Options) (_ *Store, err er
 	return s, nil
 }
 
+// busyTimeout is how long (ms) a connection waits for a lock. Only others' tools hold one for long: in this process
+// writers take turns.
+const busyTimeout = "5000"
+
 // source names the file for the driver, with settings for each connection.
 func source(path string, pragmas ...string) string {
 	// temp_store: what a statement may have to undo stays in memory. In a temporary file it would cost a third of an
 	// append's time, and message data would be on the disk where no sweep goes.
-	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "temp_store(MEMORY)"}, pragmas...)}
+	q := url.Values{"_pragma": append([]string{"busy_timeout(" + busyTimeout + ")", "journal_mode(WAL)", "temp_store(MEMORY)"}, pragmas...)}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 

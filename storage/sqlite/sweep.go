@@ -342,7 +342,13 @@ func (s *Store) scrubFiles(ctx context.Context) error {
 	err := s.reader.row(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &done)
 	if err == nil && scrub {
 		err = s.writer.alone(ctx, func(db *conn) error {
-			return db.row(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &done)
+			// It waits for readers, and writers wait for it: somebody's backup must not hold the broker up.
+			if err := db.exec(`PRAGMA busy_timeout = 50`); err != nil {
+				return err
+			}
+			return errors.Join(
+				db.row(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &done),
+				db.exec(`PRAGMA busy_timeout = `+busyTimeout))
 		})
 	}
 	if scrub && (err != nil || busy != 0) { // somebody is still reading the old state: the next sweep tries again

@@ -70,7 +70,6 @@ func TestSweep_LeavesNothingOfAMessageInTheFiles(t *testing.T) {
 func TestSweep_WaitsForAReaderOfTheOldState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fastport.db")
 	s := openTest(t, path, storage.Options{})
-	write(t, s, `PRAGMA busy_timeout = 10`) // else each try waits for the reader
 	at := newTopic(t, s)
 	e := message(at, "a")
 	e.Data = secret
@@ -98,6 +97,23 @@ func TestSweep_WaitsForAReaderOfTheOldState(t *testing.T) {
 	sweepAll(t, s) // nothing new is due, and still it comes back to it
 	if where := find(t, path, secret); where != "" {
 		t.Fatalf("the content is still in %s", where)
+	}
+}
+
+func TestSweep_TakesTheWALAlongSoThatNoCommitHasTo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fastport.db")
+	s := openTest(t, path, storage.Options{})
+	e := message(newTopic(t, s), "a")
+	e.Data = secret
+	if _, _, err := s.Append(t.Context(), []storage.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	if where := find(t, path, secret); where != "fastport.db-wal" {
+		t.Fatalf("after the commit the message is in %q, want the WAL", where)
+	}
+	sweepAll(t, s)
+	if where := find(t, path, secret); where != "fastport.db" {
+		t.Fatalf("after the sweep the message is in %q, want the file", where)
 	}
 }
 
