@@ -1,0 +1,424 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fastport/fastport/admin"
+	"github.com/fastport/fastport/api"
+	bus "github.com/fastport/fastport/backplane/memory"
+	"github.com/fastport/fastport/client/e2ee"
+	"github.com/fastport/fastport/gateway"
+	"github.com/fastport/fastport/session"
+	"github.com/fastport/fastport/storage"
+	"github.com/fastport/fastport/storage/memory"
+)
+
+// cluster is real nodes on one store, behind a proxy that a test can cut and turn.
+type cluster struct {
+	t      *testing.T
+	store  *memory.Store
+	bus    *bus.Bus
+	sealer *session.Sealer
+	proxy  *proxy
+	serial int
+}
+
+// node is a whole broker.
+type node struct {
+	server *gateway.Server
+	ln     net.Listener
+	end    func()
+}
+
+func newCluster(t *testing.T) *cluster {
+	sealer, err := session.NewSealer(make([]byte, session.MasterKeySize), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{t: t, store: memory.Open(storage.Options{}, time.Now), bus: bus.NewBus(), sealer: sealer, proxy: newProxy(t)}
+	t.Cleanup(func() { c.store.Close() })
+	return c
+}
+
+// start starts a node and turns the proxy to it.
+func (c *cluster) start() *node {
+	c.t.Helper()
+	c.serial++
+	id := "n" + string(rune('0'+c.serial))
+	plane := c.bus.Node(id)
+	catalog := session.NewCatalog(session.CatalogConfig{Store: c.store, Control: plane, Sealer: c.sealer})
+	engine, err := session.New(session.Config{NodeID: id, Store: c.store, Backplane: plane, Catalog: catalog})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	web := api.New(api.Config{
+		Catalog: catalog, Publisher: engine, Counters: plane,
+		Admin: admin.New(admin.Config{Store: c.store, Catalog: catalog, Backplane: plane}),
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	n := &node{server: gateway.New(gateway.Config{}, engine, web), ln: ln}
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { engine.Run(ctx) })
+	running.Go(func() { n.server.Serve(ln) })
+	var once sync.Once
+	n.end = func() {
+		once.Do(func() {
+			n.server.Close()
+			ln.Close()
+			stop()
+			running.Wait()
+			plane.Close()
+		})
+	}
+	c.t.Cleanup(n.end)
+	c.proxy.turn(ln.Addr().String())
+	return n
+}
+
+func (c *cluster) http() string { return "http://" + c.proxy.ln.Addr().String() }
+
+// session creates the tests' session and returns its secret key.
+func (c *cluster) session(change func(*SessionSpec)) string {
+	c.t.Helper()
+	spec := SessionSpec{SessionName: testSession, Password: "secret", Key: rootKey(c.t), RetryInterval: 200 * time.Millisecond}
+	if change != nil {
+		change(&spec)
+	}
+	secret, err := CreateSession(testContext(c.t), c.http(), spec)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return secret
+}
+
+func (c *cluster) options(change func(*Options)) Options {
+	o := Options{
+		URL: "ws" + c.http()[len("http"):] + "/ws", SessionName: testSession, Password: "secret", AESKey: testKey,
+		BackoffMin: time.Millisecond, BackoffMax: 50 * time.Millisecond,
+		OnError: func(err error) { c.t.Logf("OnError: %v", err) },
+	}
+	if change != nil {
+		change(&o)
+	}
+	return o
+}
+
+func (c *cluster) connect(change func(*Options)) *Client {
+	c.t.Helper()
+	client, err := Connect(testContext(c.t), c.options(change))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	closeAfter(c.t, client)
+	return client
+}
+
+// proxy passes connections on to where it is turned.
+type proxy struct {
+	ln net.Listener
+	wg sync.WaitGroup
+
+	mu     sync.Mutex // guards the following
+	target string
+	conns  map[net.Conn]struct{}
+}
+
+func newProxy(t *testing.T) *proxy {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{ln: ln, conns: make(map[net.Conn]struct{})}
+	p.wg.Go(p.serve)
+	t.Cleanup(func() {
+		ln.Close()
+		p.cut()
+		p.wg.Wait()
+	})
+	return p
+}
+
+func (p *proxy) turn(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
+// cut ends every connection that is open.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for nc := range p.conns {
+		nc.Close()
+	}
+}
+
+func (p *proxy) serve() {
+	for {
+		in, err := p.ln.Accept()
+		if err != nil {
+			return
+		}
+		p.wg.Go(func() {
+			defer in.Close()
+			p.mu.Lock()
+			target := p.target
+			p.mu.Unlock()
+			out, err := net.Dial("tcp", target)
+			if err != nil {
+				return
+			}
+			defer out.Close()
+			p.mu.Lock()
+			p.conns[in], p.conns[out] = struct{}{}, struct{}{}
+			p.mu.Unlock()
+			defer func() {
+				p.mu.Lock()
+				delete(p.conns, in)
+				delete(p.conns, out)
+				p.mu.Unlock()
+			}()
+			back := make(chan struct{})
+			go func() {
+				defer close(back)
+				io.Copy(in, out)
+				in.Close()
+			}()
+			io.Copy(out, in)
+			out.Close()
+			<-back
+		})
+	}
+}
+
+func TestNode_SessionsAreCreatedSuspendedAndDropped(t *testing.T) {
+	b := newCluster(t)
+	b.start()
+	secret := b.session(func(s *SessionSpec) { s.Suite = 2 })
+	ctx := testContext(t)
+	if _, err := CreateSession(ctx, b.http(), SessionSpec{SessionName: testSession, Password: "p", Key: e2ee.NewKey()}); !IsCode(err, "conflict") {
+		t.Errorf("CreateSession = %v, want conflict", err)
+	}
+	if _, err := Connect(ctx, b.options(func(o *Options) { o.AESKey = e2ee.NewKey().Base64() })); !IsCode(err, "key_mismatch") {
+		t.Errorf("Connect with another key = %v, want key_mismatch", err)
+	}
+	if _, err := Connect(ctx, b.options(func(o *Options) { o.Password = "wrong" })); !IsCode(err, "unauthorized") {
+		t.Errorf("Connect with a wrong password = %v, want unauthorized", err)
+	}
+
+	c := b.connect(nil)
+	owner := SessionAdmin{SessionName: testSession, Password: "secret", SecretKey: secret}
+	if err := SuspendSession(ctx, b.http(), SessionAdmin{SessionName: testSession, Password: "secret", SecretKey: "no"}, true); !IsCode(err, "unauthorized") {
+		t.Errorf("SuspendSession by a stranger = %v, want unauthorized", err)
+	}
+	if err := SuspendSession(ctx, b.http(), owner, true); err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+	if !closedWith(c.Err(), 4003) {
+		t.Errorf("suspended: Err = %v, want a close with 4003", c.Err())
+	}
+	if _, err := Connect(ctx, b.options(nil)); !IsCode(err, "session_suspended") {
+		t.Errorf("Connect = %v, want session_suspended", err)
+	}
+	if err := SuspendSession(ctx, b.http(), owner, false); err != nil {
+		t.Fatal(err)
+	}
+	c = b.connect(nil)
+	if err := DropSession(ctx, b.http(), owner); err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+	if !closedWith(c.Err(), 4003) {
+		t.Errorf("dropped: Err = %v, want a close with 4003", c.Err())
+	}
+}
+
+func TestNode_MessagesArriveInOrderForBothSuites(t *testing.T) {
+	b := newCluster(t)
+	b.start()
+	b.session(nil)
+	got := make(chan Message, 2000)
+	reader := b.connect(func(o *Options) { o.AllowLegacy = true })
+	ctx := testContext(t)
+	if err := reader.Subscribe(ctx, "a/b", collect(got)); err != nil {
+		t.Fatal(err)
+	}
+	for _, suite := range []int{1, 2} {
+		writer := b.connect(func(o *Options) { o.Suite = suite })
+		var last *Receipt
+		for i := range 1000 {
+			r, err := writer.PublishAsync(ctx, "a/b", []byte{byte(i), byte(i >> 8)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = r
+		}
+		<-last.Done()
+		if last.Err() != nil {
+			t.Fatal(last.Err())
+		}
+		for i := range 1000 {
+			m := receive(t, got)
+			if n := int(m.Payload[0]) | int(m.Payload[1])<<8; n != i || m.Legacy != (suite == 1) {
+				t.Fatalf("suite %d: message %d came as %d", suite, n, i)
+			}
+		}
+	}
+	if n := len(got); n != 0 {
+		t.Errorf("%d messages more than were sent", n)
+	}
+}
+
+func TestNode_ADurableSubscriberGetsWhatItMissed(t *testing.T) {
+	b := newCluster(t)
+	n := b.start()
+	b.session(nil)
+	durable := func(o *Options) { o.ClientID = "phone" }
+	ctx := testContext(t)
+	away := b.connect(durable)
+	if err := away.Subscribe(ctx, "a", collect(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := away.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	writer := b.connect(nil)
+	var receipts []*Receipt
+	for i := range 1000 {
+		r, err := writer.PublishAsync(ctx, "a", []byte{byte(i), byte(i >> 8)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipts = append(receipts, r)
+	}
+	for _, r := range receipts {
+		<-r.Done()
+		if r.Err() != nil {
+			t.Fatal(r.Err())
+		}
+	}
+	n.end()
+	b.start()
+
+	got := make(chan Message, 2000)
+	back := b.connect(durable)
+	if err := back.Subscribe(ctx, "a", collect(got)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		m := receive(t, got)
+		if n := int(m.Payload[0]) | int(m.Payload[1])<<8; n != i || m.Seq != uint64(i+1) {
+			t.Fatalf("message %d (seq %d) came as %d", n, m.Seq, i)
+		}
+	}
+	if err := back.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	again := b.connect(durable)
+	if err := again.Subscribe(ctx, "a", collect(got)); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Publish(ctx, "a", []byte("end")); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, got); string(m.Payload) != "end" {
+		t.Errorf("what was acked came again: %v", m)
+	}
+}
+
+func TestNode_ANewerConnectionOfTheSameClientIDEndsTheOlder(t *testing.T) {
+	b := newCluster(t)
+	b.start()
+	b.session(nil)
+	durable := func(o *Options) { o.ClientID = "phone" }
+	older := b.connect(durable)
+	b.connect(durable)
+	<-older.Done()
+	if !errors.Is(older.Err(), ErrTakenOver) {
+		t.Errorf("Err = %v, want %v", older.Err(), ErrTakenOver)
+	}
+}
+
+func TestNode_NothingIsLostOrRepeatedWhenConnectionsAreCutAndNodesDrain(t *testing.T) {
+	b := newCluster(t)
+	n := b.start()
+	b.session(nil)
+	got := make(chan Message, 5000)
+	reader := b.connect(func(o *Options) { o.ClientID = "reader" })
+	writer := b.connect(func(o *Options) { o.AckTimeout = time.Second })
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := reader.Subscribe(ctx, "a", collect(got)); err != nil {
+		t.Fatal(err)
+	}
+	const total = 300
+	for i := range total {
+		switch {
+		case i == 150: // to another node, by the reconnect frame
+			old := n
+			n = b.start()
+			drained := make(chan struct{})
+			go func() {
+				defer close(drained)
+				ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+				defer cancel()
+				old.server.Drain(ctx)
+				old.end()
+			}()
+			defer func() { <-drained }()
+		case i%40 == 20:
+			b.proxy.cut()
+		}
+		if err := writer.Publish(ctx, "a", []byte{byte(i), byte(i >> 8)}); err != nil {
+			t.Fatalf("publish %d: %v", i, err)
+		}
+	}
+	seen := make(map[int]int)
+	for len(seen) < total {
+		m := receive(t, got)
+		seen[int(m.Payload[0])|int(m.Payload[1])<<8]++
+	}
+	if err := writer.Publish(ctx, "a", []byte("end")); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, got); string(m.Payload) != "end" {
+		t.Errorf("%v came again", m)
+	}
+	for i, times := range seen {
+		if times != 1 {
+			t.Errorf("message %d came %d times", i, times)
+		}
+	}
+}
+
+func TestNode_DevicesAreRegisteredSealed(t *testing.T) {
+	b := newCluster(t)
+	b.start()
+	b.session(nil)
+	c := b.connect(nil)
+	ctx := testContext(t)
+	d := e2ee.Device{FCMToken: "token", DeviceID: "phone", Platform: "android"}
+	err := c.RegisterDevice(ctx, "alice", d)
+	if IsCode(err, "unavailable") || IsCode(err, "not_found") || IsCode(err, "bad_request") {
+		t.Logf("push is not on this node: %v", err)
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := c.Devices(ctx, "alice")
+	if err != nil || len(list) != 1 || list[0].DeviceID != "phone" {
+		t.Errorf("Devices = %+v, %v, want the phone", list, err)
+	}
+}
