@@ -94,9 +94,8 @@ func benchSettle(b *testing.B, st storage.Store) {
 	for b.Loop() {
 		if seq%8 == 0 {
 			b.StopTimer()
-			benchFill(b, st, topics, 8*len(topics))
-			for i := range 7 { // ids of before are repeats: others, then
-				_, _, err := st.Append(context.Background(), benchGroup(topics, int(seq)*10_000+(i+1)*1_000_000, len(topics)))
+			for i := range 8 { // a message a topic each
+				_, _, err := st.Append(context.Background(), benchGroup(topics, (int(seq)+i)*len(topics), len(topics)))
 				must(b, err)
 			}
 			b.StartTimer()
