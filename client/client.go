@@ -216,7 +216,7 @@ func (c *Client) replace(k *conn, b *backoff) *conn {
 			err = ErrTakenOver
 		}
 	}
-	if c.ctx.Err() != nil || fatal(err) {
+	if c.ctx.Err() != nil || errors.Is(err, ErrClosed) || fatal(err) {
 		c.end(err)
 		return nil
 	}

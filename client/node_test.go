@@ -3,18 +3,15 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/fastport/fastport/admin"
-	"github.com/fastport/fastport/api"
 	bus "github.com/fastport/fastport/backplane/memory"
 	"github.com/fastport/fastport/client/e2ee"
-	"github.com/fastport/fastport/gateway"
-	"github.com/fastport/fastport/session"
 	"github.com/fastport/fastport/storage"
 	"github.com/fastport/fastport/storage/memory"
 )
@@ -24,24 +21,12 @@ type cluster struct {
 	t      *testing.T
 	store  *memory.Store
 	bus    *bus.Bus
-	sealer *session.Sealer
 	proxy  *proxy
 	serial int
 }
 
-// node is a whole broker.
-type node struct {
-	server *gateway.Server
-	ln     net.Listener
-	end    func()
-}
-
 func newCluster(t *testing.T) *cluster {
-	sealer, err := session.NewSealer(make([]byte, session.MasterKeySize), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cluster{t: t, store: memory.Open(storage.Options{}, time.Now), bus: bus.NewBus(), sealer: sealer, proxy: newProxy(t)}
+	c := &cluster{t: t, store: memory.Open(storage.Options{}, time.Now), bus: bus.NewBus(), proxy: newProxy(t)}
 	t.Cleanup(func() { c.store.Close() })
 	return c
 }
@@ -50,38 +35,12 @@ func newCluster(t *testing.T) *cluster {
 func (c *cluster) start() *node {
 	c.t.Helper()
 	c.serial++
-	id := "n" + string(rune('0'+c.serial))
-	plane := c.bus.Node(id)
-	catalog := session.NewCatalog(session.CatalogConfig{Store: c.store, Control: plane, Sealer: c.sealer})
-	engine, err := session.New(session.Config{NodeID: id, Store: c.store, Backplane: plane, Catalog: catalog})
+	n, err := startNode(fmt.Sprintf("n%d", c.serial), c.store, c.bus)
 	if err != nil {
 		c.t.Fatal(err)
-	}
-	web := api.New(api.Config{
-		Catalog: catalog, Publisher: engine, Counters: plane,
-		Admin: admin.New(admin.Config{Store: c.store, Catalog: catalog, Backplane: plane}),
-	})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	n := &node{server: gateway.New(gateway.Config{}, engine, web), ln: ln}
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { engine.Run(ctx) })
-	running.Go(func() { n.server.Serve(ln) })
-	var once sync.Once
-	n.end = func() {
-		once.Do(func() {
-			n.server.Close()
-			ln.Close()
-			stop()
-			running.Wait()
-			plane.Close()
-		})
 	}
 	c.t.Cleanup(n.end)
-	c.proxy.turn(ln.Addr().String())
+	c.proxy.turn(n.ln.Addr().String())
 	return n
 }
 
