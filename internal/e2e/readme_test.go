@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -63,6 +64,8 @@ func openTerminal(t *testing.T, s *server, home string) *terminal {
 	cmd := exec.CommandContext(t.Context(), "bash", "-e")
 	cmd.Dir = s.dir
 	cmd.Env = append(cleanEnv(), "HOME="+home, "XDG_CONFIG_HOME="+home, "FASTPORT_URL="+s.http())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // what it runs, too
 	term := &terminal{t: t, out: &lockedBuffer{}}
 	cmd.Stdout, cmd.Stderr = term.out, term.out
 	in, err := cmd.StdinPipe()
@@ -75,7 +78,7 @@ func openTerminal(t *testing.T, s *server, home string) *terminal {
 	}
 	t.Cleanup(func() {
 		in.Close()
-		cmd.Process.Kill()
+		cmd.Cancel()
 		cmd.Wait()
 	})
 	return term
