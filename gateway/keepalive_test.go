@@ -171,6 +171,23 @@ func TestKeepalive_ClosesHalfFramesThatMakeNoProgress(t *testing.T) {
 	})
 }
 
+// Every write ends in the middle of a message, and none of the messages takes long.
+func TestKeepalive_AMessageStraddlingEveryReadIsNotHalf(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.FrameTimeout, cfg.FrameRate = 100*time.Millisecond, 1<<30
+		r := start(t, cfg, nil)
+		c := r.dial()
+		f := frame(0x82, "message")
+		c.write(f[:5])
+		for range 30 {
+			c.write(append(slices.Clone(f[5:]), f[:5]...))
+			time.Sleep(10 * time.Millisecond) // the sender's pace
+		}
+		c.write(append(slices.Clone(f[5:]), frame(0x88, "\x03\xe8")...))
+		c.expectClose(protocol.CloseNormal)
+	})
+}
+
 // 500 clients trickle half frames, byte by byte, and 50 read nothing: those who behave are served as if alone.
 func TestKeepalive_HalfFramesAndStuckReadersDelayNobody(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg Config) {

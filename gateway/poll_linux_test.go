@@ -127,3 +127,47 @@ func descriptors() (n int) {
 	}
 	return n
 }
+
+// Each connection here has something epoll would tell again and again to whoever does not listen right.
+func TestPoll_DoesNotSpin(t *testing.T) {
+	r := start(t, Config{CloseLinger: time.Hour}, func(p *peer) {
+		p.text = func(*peer, []byte) bool { return true }
+	})
+	paused := r.dial()
+	paused.send("wait")
+	paused.send("more")
+	paused.conn.(*net.TCPConn).CloseWrite()
+	r.peer()
+
+	drained := r.dial() // was blocked, and is writable again
+	p := r.peer()
+	r.stuff(p, session.LaneMessage)
+	for sent := r.srv.Stats(); sent.OutboxBytes > 0; sent = r.srv.Stats() {
+		drained.br.Discard(1000)
+	}
+
+	stuck := r.dial() // has ended its side, while its close frame waits behind what it does not read
+	p = r.peer()
+	r.stuff(p, session.LaneMessage)
+	stuck.conn.(*net.TCPConn).CloseWrite()
+	p.sock.Close(protocol.CloseSessionGone, "")
+	p.waitClosed()
+
+	lingering := r.dial() // knows that it is closed, and stays
+	p = r.peer()
+	p.sock.Close(protocol.CloseSessionGone, "")
+	p.waitClosed()
+	lingering.read()
+
+	var before, after unix.Rusage
+	unix.Getrusage(unix.RUSAGE_SELF, &before)
+	time.Sleep(300 * time.Millisecond) // what is measured is that nothing happens
+	unix.Getrusage(unix.RUSAGE_SELF, &after)
+	used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	if used > 100*time.Millisecond {
+		t.Fatalf("%v of processor time in 300 ms with nothing to do", used)
+	}
+	for _, c := range []*client{paused, drained, stuck, lingering} {
+		c.conn.Close()
+	}
+}

@@ -22,16 +22,17 @@ const (
 // under the engine's locks, and so never call back into the engine before they return.
 type Socket interface {
 	// Send queues p. False: the socket is closed or closing, or its outbox is over its bound, and p was not queued.
-	// A queue that stays full for protocol.SlowConsumerAfter is the socket's own reason to close with 4008.
+	// Control, messages (with acks) and file chunks have bounds of their own, so that none crowds out another. A queue
+	// that nothing leaves for protocol.SlowConsumerAfter is the socket's own reason to close with 4008.
 	Send(l Lane, p *Packet) bool
 	// SendChunk queues p on LaneFile and calls sent, once and from any goroutine, when the kernel has taken it whole or
-	// the socket is closed.
+	// the socket is closed. False: p was not queued, and sent is not called.
 	SendChunk(p *Packet, sent func()) bool
 	// Ping asks for a sign of life as soon as possible; Peer.Alive tells when it came.
 	Ping()
 	// Resume goes on with reading after a Peer's method returned wait.
 	Resume()
-	// Close sends what control frames are queued, then a close frame, and closes. The first call's code counts.
+	// Close sends what control frames and acks are queued, then a close frame, and closes. The first call's code counts.
 	Close(code protocol.CloseCode, reason string)
 }
 
@@ -47,7 +48,8 @@ type Peer interface {
 	Alive(pinged time.Time)
 	// Ready reports whether the connection has logged in. Any goroutine may ask.
 	Ready() bool
-	// Closed tells that the socket is gone; nothing is sent on it any more. Once.
+	// Closed tells that the socket is gone; nothing is sent on it any more. Once; it comes also between a wait and its
+	// Resume.
 	Closed()
 }
 
