@@ -129,6 +129,11 @@ func TestDrain_LetsRequestsEnd(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Fatal(err)
 	}
+	select {
+	case <-drained:
+		t.Fatal("drained with a request under way")
+	case <-time.After(100 * time.Millisecond):
+	}
 	close(release)
 	if body := <-got; body != "done" {
 		t.Fatalf("body = %s", body)

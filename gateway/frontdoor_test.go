@@ -166,6 +166,15 @@ func TestFrontDoor_LimitsConnectionsOfAnAddress(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg Config) {
 		cfg.MaxConnectionsPerIP = 2
 		r := start(t, cfg, nil)
+		for range 5 { // what is over does not count
+			h := r.rawDial()
+			h.write([]byte("GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+			if status := h.head()[""]; !strings.Contains(status, "200") {
+				t.Fatal(status)
+			}
+			io.Copy(io.Discard, h.br)
+			eventually(t, "it is gone", func() bool { return r.srv.Stats().Pending == 0 })
+		}
 		c := r.dial()
 		r.dial()
 		over := r.rawDial()

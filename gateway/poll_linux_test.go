@@ -93,6 +93,17 @@ func TestPoll_DescriptorsAreGivenBack(t *testing.T) {
 		c.send("the server has what it needs")
 		c.expect("the server has what it needs")
 		before := descriptors()
+		var open []*client
+		for range 100 {
+			open = append(open, r.dial())
+			r.peer()
+		}
+		if n := descriptors() - before; n > 200 {
+			t.Errorf("%d descriptors for both ends of 100 connections", n)
+		}
+		for _, c := range open {
+			c.conn.Close()
+		}
 		for i := range 200 {
 			c := r.dial()
 			p := r.peer()
@@ -149,9 +160,9 @@ func TestPoll_DoesNotSpin(t *testing.T) {
 	stuck := r.dial() // has ended its side, while its close frame waits behind what it does not read
 	p = r.peer()
 	r.stuff(p, session.LaneMessage)
-	stuck.conn.(*net.TCPConn).CloseWrite()
 	p.sock.Close(protocol.CloseSessionGone, "")
 	p.waitClosed()
+	stuck.conn.(*net.TCPConn).CloseWrite()
 
 	lingering := r.dial() // knows that it is closed, and stays
 	p = r.peer()
