@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -11,27 +12,38 @@ import (
 
 // Axes: messages a group, and groups at once, each on a topic of its own. 128 bytes a message; every group is synced.
 func BenchmarkAppend(b *testing.B) {
-	for _, conns := range []int{1, 4} {
+	for _, writers := range []int{1, 8} {
 		for _, size := range []int{1, 16, 128, 1000} {
-			b.Run(fmt.Sprintf("conns=%d/group=%d", conns, size), func(b *testing.B) { benchAppend(b, conns, size) })
+			b.Run(fmt.Sprintf("writers=%d/group=%d", writers, size), func(b *testing.B) { benchAppend(b, writers, size) })
 		}
 	}
 }
 
-func benchAppend(b *testing.B, conns, size int) {
+func benchAppend(b *testing.B, writers, size int) {
 	st := open(b, testenv.Postgres(b), storage.Options{StoredBytes: 1 << 40})
-	var next atomic.Int64
-	b.SetParallelism(conns)
-	b.RunParallel(func(pb *testing.PB) {
-		at, w := subscribed(b, st), next.Add(1)
-		for g := 0; pb.Next(); g++ {
-			results, _, err := st.Append(b.Context(), group(at, size, fmt.Sprintf("%d-%d", w, g)))
-			if err != nil || results[0].Outcome != storage.Stored {
-				b.Errorf("append = %+v, %v", results, err)
-				return
+	topics := make([]storage.Topic, writers)
+	for w := range topics {
+		topics[w] = subscribed(b, st)
+	}
+	var done atomic.Int64
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for w, at := range topics {
+		wg.Go(func() {
+			for {
+				g := done.Add(1)
+				if g > int64(b.N) {
+					return
+				}
+				results, _, err := st.Append(b.Context(), group(at, size, fmt.Sprintf("%d-%d", w, g)))
+				if err != nil || results[0].Outcome != storage.Stored {
+					b.Errorf("append = %+v, %v", results, err)
+					return
+				}
 			}
-		}
-	})
+		})
+	}
+	wg.Wait()
 	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "msg/s")
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	minConns    = 16 // of the pool, unless the DSN says otherwise: groups, reads and settles run side by side
+	poolConns   = 16 // unless the DSN says otherwise: groups, reads and settles run side by side
 	callTimeout = 30 * time.Second
 )
 
@@ -44,7 +44,7 @@ func poolConfig(dsn string) (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	if !strings.Contains(dsn, "pool_max_conns") {
-		config.MaxConns = minConns
+		config.MaxConns = poolConns
 	}
 	if !strings.Contains(dsn, "sslmode") && os.Getenv("PGSSLMODE") == "" && !local(config.ConnConfig) {
 		return poolConfig(withVerification(dsn))

@@ -36,7 +36,7 @@ func TestAppend_GroupsInOppositeOrderDoNotDeadlock(t *testing.T) {
 			slices.Reverse(order)
 		}
 		wg.Go(func() {
-			for g := range 25 {
+			for g := range 20 {
 				var entries []storage.Entry
 				for i, topic := range order {
 					e := group(topic, 1, fmt.Sprintf("%d-%d-%d", w, g, i))[0]
@@ -77,7 +77,7 @@ func TestSettle_BatchesInOppositeOrderDoNotDeadlock(t *testing.T) {
 			slices.Reverse(own)
 		}
 		wg.Go(func() {
-			for g := range uint64(25) {
+			for g := range uint64(15) {
 				for i := range own {
 					seq := g*8 + uint64(w) + 1
 					own[i].Acked = storage.Span(seq, seq)
