@@ -10,6 +10,7 @@ import (
 )
 
 func TestAppend_WhatWasAckedIsThereAfterAPowerCut(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	server := testenv.StartPostgres(t)
 	st := open(t, server.Database(), storage.Options{})
 	at := subscribed(t, st)

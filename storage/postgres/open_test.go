@@ -13,6 +13,7 @@ import (
 )
 
 func TestOpen_ByManyNodesAtOnceMakesOneSchema(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	dsn := testenv.Postgres(t)
 	stores := make([]*postgres.Store, 8)
 	var wg sync.WaitGroup
@@ -53,6 +54,7 @@ func TestOpen_ByManyNodesAtOnceMakesOneSchema(t *testing.T) {
 }
 
 func TestOpen_RefusesAServerInRecoveryAndAFailoverIsAnotherEpoch(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	server := testenv.StartPostgres(t)
 	dsn := server.Database()
 	st := open(t, dsn, storage.Options{})
@@ -95,6 +97,7 @@ func epochAgain(t *testing.T, st *postgres.Store, at storage.Topic) string {
 }
 
 func TestOpen_NamesAServerThatDoesNotAnswer(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	server := testenv.StartPostgres(t)
 	dsn := server.Database()
 	server.Kill()

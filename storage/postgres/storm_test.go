@@ -16,6 +16,7 @@ import (
 )
 
 func TestAppend_GroupsInOppositeOrderDoNotDeadlock(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	dsn := testenv.Postgres(t)
 	st := open(t, dsn, storage.Options{})
 	at := subscribed(t, st)
@@ -56,6 +57,7 @@ func TestAppend_GroupsInOppositeOrderDoNotDeadlock(t *testing.T) {
 }
 
 func TestSettle_BatchesInOppositeOrderDoNotDeadlock(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	dsn := testenv.Postgres(t)
 	st := open(t, dsn, storage.Options{})
 	at := subscribed(t, st)
@@ -98,6 +100,7 @@ func TestSettle_BatchesInOppositeOrderDoNotDeadlock(t *testing.T) {
 }
 
 func TestSweep_OfIDsThatAreTakenAnewDoesNotDeadlock(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	dsn := testenv.Postgres(t)
 	st := open(t, dsn, storage.Options{DedupeWindow: 1}) // over at once
 	at := subscribed(t, st)
@@ -136,6 +139,7 @@ func TestSweep_OfIDsThatAreTakenAnewDoesNotDeadlock(t *testing.T) {
 // Everything at once on a few topics of sessions that come and go: nothing locks in another order, no error but the
 // contract's is heard, and nothing is left of what was dropped.
 func TestStore_EverythingAtOnceNeitherDeadlocksNorLeavesOrphans(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	dsn := testenv.Postgres(t)
 	st := open(t, dsn, storage.Options{DedupeWindow: 1, StoredBytes: 200_000, DurableSubscribers: 40, Topics: 6})
 	seed := rand.Uint64()

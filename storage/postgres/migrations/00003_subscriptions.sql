@@ -146,19 +146,17 @@ BEGIN
         SELECT s.topic, s.subscriber, range_agg((
                    w.acked::int8multirange
                    + CASE WHEN w.attach = s.attach THEN w.given_up::int8multirange ELSE int8multirange() END
-               ) * int8multirange(int8range(1, t.head + 1))) AS done
+               ) * int8multirange(int8range(1, (SELECT t.head + 1 FROM topics t WHERE t.id = w.topic)))) AS done
         FROM unnest(v_topics, p_subscribers, p_acked, p_given_up, p_attach) w (topic, subscriber, acked, given_up, attach)
         JOIN subscriptions s ON s.topic = w.topic AND s.subscriber = w.subscriber
-        JOIN topics t ON t.id = w.topic
         GROUP BY s.topic, s.subscriber
     ) d
     WHERE u.topic = d.topic AND u.subscriber = d.subscriber AND NOT u.settled @> d.done;
 
     SELECT array_agg(coalesce(s.attach, 0) ORDER BY w.n), array_agg(coalesce(s.settled::text, '{}') ORDER BY w.n),
-           array_agg(coalesce(CASE WHEN s.attach IS NOT NULL THEN t.head END, 0) ORDER BY w.n)
+           array_agg(CASE WHEN s.attach IS NULL THEN 0 ELSE (SELECT t.head FROM topics t WHERE t.id = w.topic) END ORDER BY w.n)
     INTO attach, settled, heads
     FROM unnest(v_topics, p_subscribers) WITH ORDINALITY w (topic, subscriber, n)
-    LEFT JOIN topics t ON t.id = w.topic
     LEFT JOIN subscriptions s ON s.topic = w.topic AND s.subscriber = w.subscriber;
     epoch := store_epoch();
 END

@@ -96,7 +96,7 @@ BEGIN
     PERFORM FROM topics t WHERE t.id = ANY (v_topics) ORDER BY t.id FOR NO KEY UPDATE;
     WITH bite AS (
         SELECT m.topic, m.seq FROM messages m
-        WHERE m.expires_at <= v_now AND m.topic = ANY (v_topics)
+        WHERE m.expires_at <= v_now AND m.topic + 0 = ANY (v_topics) -- + 0: by the index of expiry, not through the topics
         ORDER BY m.expires_at
         LIMIT p_limit
     ), gone AS (
