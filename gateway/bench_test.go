@@ -11,8 +11,8 @@ import (
 // BenchmarkFanout sends one packet to many connections, until all of them have it in their kernel.
 func BenchmarkFanout(b *testing.B) {
 	for _, mode := range []string{"epoll", "goroutines"} {
-		for _, receivers := range []int{100, 1000} {
-			for _, size := range []int{300, 16 << 10} {
+		for _, receivers := range []int{1, 100, 1000} {
+			for _, size := range []int{300, 16 << 10, 64 << 10} {
 				b.Run(fmt.Sprintf("%s/receivers=%d/bytes=%d", mode, receivers, size), func(b *testing.B) {
 					r := start(b, Config{Goroutines: mode == "goroutines"}, nil)
 					for range receivers {

@@ -89,8 +89,8 @@ var (
 	_ sink           = (*conn)(nil)
 )
 
-// init readies a conn that has its place in Server.open.
-func (c *conn) init(s *Server, drv driver, adm slot, packed bool) {
+// prepare readies a conn that has its place in Server.open.
+func (c *conn) prepare(s *Server, drv driver, adm slot, packed bool) {
 	c.srv, c.drv, c.slot = s, drv, adm
 	c.shard = s.roster.pick()
 	c.since, c.packed = s.now(), packed

@@ -26,7 +26,7 @@ var past = time.Unix(1, 0)
 // adoptLoop makes a connection that is read by a goroutine.
 func (s *Server) adoptLoop(nc, raw net.Conn, sl slot, early []byte, packed bool) *conn {
 	c := &loopConn{nc: nc, raw: raw, wake: make(chan struct{}, 1)}
-	c.init(s, c, sl, packed)
+	c.prepare(s, c, sl, packed)
 	s.tasks.Go(func() { c.run(early) })
 	return &c.conn
 }

@@ -33,7 +33,7 @@ func (s *Server) adoptPolled(nc, raw net.Conn, sl slot, early []byte, packed boo
 	raw.Close()
 	p := s.pollers[s.nextPoll.Add(1)%uint32(len(s.pollers))]
 	c := &pollConn{p: p, fd: fd}
-	c.init(s, c, sl, packed)
+	c.prepare(s, c, sl, packed)
 	c.paused, c.backlog = true, early
 	c.open()
 	p.add(c)
