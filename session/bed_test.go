@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -241,6 +242,14 @@ func (d *device) last(t protocol.Type) protocol.ServerFrame {
 	return protocol.ServerFrame{}
 }
 
+// has reports whether a frame of a type came.
+func (d *device) has(t protocol.Type) bool {
+	synctest.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.frames, func(f protocol.ServerFrame) bool { return f.Type == t })
+}
+
 // got lists the messages so far, as "id", "id!" for a replay, "id+2" for the second retry; it forgets them.
 func (d *device) got() string {
 	synctest.Wait()
@@ -322,11 +331,15 @@ type faultyStore struct {
 	stall         chan struct{} // Append waits for it
 	appendsUntold int           // so many appends commit and then fail
 	sleep         time.Duration
+	settled       int
 	epoch         string
 	lower         bool
 }
 
 func (s *faultyStore) fail(err error) { s.mu.Lock(); s.broken = err; s.mu.Unlock() }
+
+// untold has so many appends commit and fail all the same.
+func (s *faultyStore) untold(n int) { s.mu.Lock(); s.appendsUntold = n; s.mu.Unlock() }
 
 func (s *faultyStore) fault() error { s.mu.Lock(); defer s.mu.Unlock(); return s.broken }
 
@@ -394,8 +407,14 @@ func (s *faultyStore) Settle(ctx context.Context, b []storage.Settlement) ([]sto
 	if err := s.fault(); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.settled++
+	s.mu.Unlock()
 	return s.withHistory(s.Store.Settle(ctx, b))
 }
+
+// settles counts the calls of Settle.
+func (s *faultyStore) settles() int { s.mu.Lock(); defer s.mu.Unlock(); return s.settled }
 
 func (s *faultyStore) withHistory(rows []storage.Subscription, err error) ([]storage.Subscription, error) {
 	for i := range rows {
@@ -429,6 +448,7 @@ type faultyPlane struct {
 	loseNote  func(*backplane.Note) bool
 	loseHeads bool
 	deaf      bool // nothing arrives
+	fenceless bool // joins and fences are not answered
 	mute      bool // announces and notes are not answered
 	age       time.Duration
 }
@@ -455,6 +475,29 @@ func (p *faultyPlane) Settle(n *backplane.Note, done func(error)) {
 		done = func(error) {}
 	}
 	p.Backplane.Settle(n, done)
+}
+
+func (p *faultyPlane) lost() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.fenceless }
+
+func (p *faultyPlane) Join(ch backplane.Channel, done func(error)) {
+	if !p.lost() {
+		p.Backplane.Join(ch, done)
+	}
+}
+
+func (p *faultyPlane) Fence(ch backplane.Channel, at func(error)) {
+	if !p.lost() {
+		p.Backplane.Fence(ch, at)
+	}
+}
+
+func (p *faultyPlane) Command(c *backplane.Command) {
+	p.mu.Lock()
+	lost := p.deaf
+	p.mu.Unlock()
+	if !lost {
+		p.receiver.Command(c)
+	}
 }
 
 func (p *faultyPlane) Copy(c *backplane.Copy) {
@@ -490,5 +533,4 @@ func (p *faultyPlane) Heads(h *backplane.Heads) {
 	}
 }
 
-func (p *faultyPlane) Command(c *backplane.Command) { p.receiver.Command(c) }
-func (p *faultyPlane) Link(up bool)                 { p.receiver.Link(up) }
+func (p *faultyPlane) Link(up bool) { p.receiver.Link(up) }

@@ -44,6 +44,7 @@ type Conn struct {
 	behind   []*feed // wait for room
 	backlog  backlog // an ephemeral subscriber's
 	first    []*topic
+	choked   int64 // until when nothing more is read for it: its outbox was full
 	pinged   int64 // when a ping was asked for last
 	alarm    alarm // for what is out
 	file     *filePeer

@@ -70,12 +70,13 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 		}
 		return func() {}, nil, false, nil
 	}
-	if done, err = c.node.turns.take(ctx, turn{t.id, key}); err != nil {
+	release, err := c.node.turns.take(ctx, turn{t.id, key})
+	if err != nil {
 		return nil, nil, false, errStore
 	}
 	defer func() {
 		if err != nil {
-			done()
+			release()
 		}
 	}()
 	s := t.subscriber(key)
@@ -110,7 +111,7 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 		return nil, nil, false, errForgotten
 	}
 	c.node.presence.write(ctx, t, key)
-	return done, rows, resumed || len(rows) > 0, nil
+	return release, rows, resumed || len(rows) > 0, nil
 }
 
 // welcome answers a good init, and has the held topics flow: to version 1 only once it subscribes.

@@ -61,11 +61,16 @@ func (c *Conn) deliver(f *feed, m *message, replay bool, now int64) bool {
 		c.expire(f, m)
 		return true
 	}
-	if room && c.push(f, m, replay, now) {
-		return true
+	if room {
+		if c.push(f, m, replay, now) {
+			return true
+		}
+		// It is the outbox that is full, not the window: no ack will tell when there is room.
+		c.choked = now + parkFor
+		n.alarms.set(&c.alarm, c.choked)
 	}
 	if f.sub != nil {
-		c.park(f, now)
+		c.park(f)
 		return false
 	}
 	w := waits{m, f}
@@ -76,9 +81,6 @@ func (c *Conn) deliver(f *feed, m *message, replay bool, now int64) bool {
 		return true
 	}
 	c.backlog.push(w, w.size())
-	if room {
-		n.alarms.set(&c.alarm, now+parkFor) // the socket is full, not the window: no ack will tell
-	}
 	return true
 }
 
@@ -117,13 +119,10 @@ func (c *Conn) push(f *feed, m *message, replay bool, now int64) bool {
 }
 
 // park keeps a feed until there is room. mu is held.
-func (c *Conn) park(f *feed, now int64) {
+func (c *Conn) park(f *feed) {
 	if !f.parked {
 		f.parked = true
 		c.behind = append(c.behind, f)
-	}
-	if c.window.len() < c.node.cfg.MaxInFlight {
-		c.node.alarms.set(&c.alarm, now+parkFor) // the socket is full, not the window: no ack will tell
 	}
 }
 
@@ -133,7 +132,7 @@ func (c *Conn) room(f *feed) int {
 	defer c.mu.Unlock()
 	room := c.node.cfg.MaxInFlight - c.window.len()
 	if room <= 0 {
-		c.park(f, c.node.clock())
+		c.park(f)
 		return 0
 	}
 	return room
@@ -175,7 +174,7 @@ func (c *Conn) resumeLocked(now int64, long bool) {
 		c.backlog.pop(w.size())
 	}
 	room := most - c.window.len()
-	if len(c.behind) == 0 || room <= 0 {
+	if len(c.behind) == 0 || room <= 0 || now < c.choked {
 		return
 	}
 	if room < (most+1)/2 && !long {
