@@ -209,12 +209,23 @@ func TestClient_LeavesTheOldConnectionOnceSubscribedOnTheNew(t *testing.T) {
 	select {
 	case f := <-old.frames:
 		t.Fatalf("the old connection got %q (closed: %d) before the new one was subscribed", f.raw, f.close)
-	default:
+	case <-time.After(20 * time.Millisecond): // what comes later than that is missed, never invented
 	}
 	k.send(protocol.ServerFrame{Type: protocol.TypeSubscribeResponse, Success: true, Topic: []byte("a")})
 	if f := old.next(); f.close != protocol.CloseNormal {
 		t.Fatalf("got %q, want a close", f.raw)
 	}
+}
+
+func TestClient_TakenOverByItsOwnConnectionGoesOn(t *testing.T) {
+	p := newPeer(t)
+	_, old := connect(t, p, func(o *Options) { o.ClientID = "me" })
+	old.send(protocol.ServerFrame{Type: protocol.TypeReconnect})
+	k := p.accept()
+	old.close(protocol.CloseTakenOver)
+	old.gone()
+	k.nc.Close() // its login is lost
+	p.welcome()
 }
 
 func TestClient_GivesUpASilentConnection(t *testing.T) {

@@ -569,6 +569,23 @@ func TestSend_GoesBackWhereItIsTold(t *testing.T) {
 	}
 }
 
+func TestSend_NeverSealsAChangedChunkAgain(t *testing.T) {
+	text := content(100 * protocol.ChunkSize)
+	_, k, done := sendTo(t, len(text), bytes.NewReader(text))
+	id := k.expect(protocol.TypeInitFile).FileID
+	k.progress(id, 0, false)
+	k.chunks(0, 64)
+	k.progress(id, 36, false)
+	k.chunks(64, 100)
+	k.expect(protocol.TypeEndFile)
+	text[5*protocol.ChunkSize]++
+	k.progress(id, 5, false)
+	k.expect(protocol.TypeCancelFile)
+	if err := receive(t, done); !errors.Is(err, ErrSource) {
+		t.Errorf("SendFile = %v, want %v", err, ErrSource)
+	}
+}
+
 func TestSend_GoesOnOnANewConnectionFromWhereItIsTold(t *testing.T) {
 	const total = 100
 	p, k, done := sendTo(t, total*protocol.ChunkSize, stream{bytes.NewReader(content(total * protocol.ChunkSize))})
@@ -658,6 +675,23 @@ func FuzzSafeName(f *testing.F) {
 			t.Errorf("safeName(%q) = %q", name, got)
 		}
 	})
+}
+
+func TestDirSink_LeavesNothingWhereItCannotCommit(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "taken", "inside"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newDirSink(dir, FileOffer{Name: "taken"}, DirOptions{Overwrite: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(); err == nil {
+		t.Error("a directory was overwritten")
+	}
+	if names := readDir(t, dir); !slices.Equal(names, []string{"taken"}) {
+		t.Errorf("left behind: %q", names)
+	}
 }
 
 func TestDirSink_OverwritesNothingUnlessToldTo(t *testing.T) {

@@ -195,7 +195,7 @@ func (k *peerConn) expect(want protocol.Type) peerFrame {
 	k.p.t.Helper()
 	f := k.next()
 	if f.Type != want {
-		k.p.t.Fatalf("got frame %.200s, want a %v", f.raw, want)
+		k.p.t.Fatalf("got frame %.200q, want a %v", f.raw, want)
 	}
 	return f
 }
