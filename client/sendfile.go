@@ -2,7 +2,11 @@ package client
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -88,15 +92,15 @@ func (c *Client) newSending(topic, name string, size int64, s *fileSource, o Fil
 		produced: make(chan struct{}, 1), moved: time.Now(),
 	}
 	if s.total == 0 {
-		t.hash, err = s.end()
+		t.hash = s.end()
 	}
-	return t, err
+	return t, nil
 }
 
 // fileSource reads a file chunk by chunk and seals it.
 //
 // A chunk's nonce is its index: what is sealed again must be what was sealed before. So each chunk read again is
-// compared with its digest, and a file that has changed is never sent on.
+// compared with its mark, and a file that has changed is never sent on.
 type fileSource struct {
 	r      io.Reader
 	seek   io.Seeker // nil: it can be read once
@@ -106,12 +110,15 @@ type fileSource struct {
 	cipher *e2ee.FileCipher
 	legacy bool
 
-	at      int64 // the chunk to be read next
-	digests [][16]byte
-	whole   hash.Hash // of what was read for the first time
-	sum     string    // of all, where it was read before
-	text    []byte
+	at    int64       // the chunk to be read next
+	mac   cipher.AEAD // under a key of its own, which marks chunks for less than a hash would cost
+	marks [][markSize]byte
+	whole hash.Hash // suite 1: of what was read for the first time
+	sum   string    // of all, where it was read before
+	text  []byte
 }
+
+const markSize = 16
 
 func (c *Client) newFileSource(ctx context.Context, name string, size int64, r io.Reader, o FileOptions) (*fileSource, error) {
 	if size < 0 || name == "" {
@@ -119,7 +126,7 @@ func (c *Client) newFileSource(ctx context.Context, name string, size int64, r i
 	}
 	s := &fileSource{
 		r: r, size: size, total: (size + protocol.ChunkSize - 1) / protocol.ChunkSize, legacy: c.o.Suite == 1,
-		whole: sha256.New(), text: make([]byte, protocol.ChunkSize),
+		mac: newMAC(), whole: sha256.New(), text: make([]byte, protocol.ChunkSize),
 	}
 	if s.total > math.MaxUint32 {
 		return nil, protocol.Errorf(protocol.TooLarge, "file: more than 2^32 chunks")
@@ -158,6 +165,7 @@ func (s *fileSource) digestAll(ctx context.Context) error {
 			return sourceError(err)
 		}
 		h.Write(s.text[:n])
+		s.marks = append(s.marks, s.mark(int64(len(s.marks)), s.text[:n]))
 		left -= n
 	}
 	s.sum = hex.EncodeToString(h.Sum(nil))
@@ -188,17 +196,17 @@ func (s *fileSource) frame(dst []byte, id string, index int64) ([]byte, error) {
 		return nil, sourceError(err)
 	}
 	s.at++
-	sum := sha256.Sum256(text)
-	digest := [16]byte(sum[:])
-	if index < int64(len(s.digests)) {
-		if s.digests[index] != digest {
+	if index < int64(len(s.marks)) {
+		if s.marks[index] != s.mark(index, text) {
 			return nil, ErrSource
 		}
 	} else {
 		if s.seek != nil {
-			s.digests = append(s.digests, digest)
+			s.marks = append(s.marks, s.mark(index, text))
 		}
-		s.whole.Write(text)
+		if s.legacy {
+			s.whole.Write(text)
+		}
 	}
 	dst = protocol.AppendChunkHeader(dst, []byte(id), uint32(index))
 	return s.cipher.Seal(dst, uint32(index), index == s.total-1, text)
@@ -206,15 +214,33 @@ func (s *fileSource) frame(dst []byte, id string, index int64) ([]byte, error) {
 
 // end is the hash that end_file carries, once all was read: suite 1's alone, for a hash in the open would tell the server
 // which file it is.
-func (s *fileSource) end() ([]byte, error) {
-	sum := s.whole.Sum(nil)
-	if s.sum != "" && s.sum != hex.EncodeToString(sum) {
-		return nil, ErrSource
-	}
+func (s *fileSource) end() []byte {
 	if !s.legacy {
-		return nil, nil
+		return nil
 	}
-	return hex.AppendEncode(nil, sum), nil
+	return hex.AppendEncode(nil, s.whole.Sum(nil))
+}
+
+// mark tells whether a chunk is the same as before. It never leaves the process.
+func (s *fileSource) mark(index int64, text []byte) (m [markSize]byte) {
+	nonce := make([]byte, 12)
+	binary.BigEndian.PutUint64(nonce[4:], uint64(index))
+	s.mac.Seal(m[:0], nonce, nil, text)
+	return m
+}
+
+// newMAC is AES-GMAC under a random key.
+func newMAC() cipher.AEAD {
+	key := make([]byte, 16)
+	rand.Read(key)
+	block, err := aes.NewCipher(key)
+	if err == nil {
+		var mac cipher.AEAD
+		if mac, err = cipher.NewGCM(block); err == nil {
+			return mac
+		}
+	}
+	panic(err) // only a key of a wrong length
 }
 
 var errGoneBack = errors.New("client: file: a receiver has lost more than can be sent again")
@@ -246,12 +272,12 @@ func (t *sending) produce(ctx context.Context, s *fileSource, progress func(File
 		}
 		if ready {
 			frame, err := s.frame(spare[:0], t.id, index)
-			var hash []byte
-			if err == nil && index == t.total-1 {
-				hash, err = s.end()
-			}
 			if err != nil {
 				return err
+			}
+			var hash []byte
+			if index == t.total-1 {
+				hash = s.end()
 			}
 			spare = t.put(index, turn, frame, hash)
 			continue

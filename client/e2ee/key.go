@@ -82,7 +82,7 @@ func (k Key) derive(salt []byte, info string, n int) []byte {
 
 // decode is base64 without the leniences of the standard library: no line breaks, no stray bits.
 func decode(enc *base64.Encoding, s string) ([]byte, error) {
-	if strings.ContainsAny(s, "\r\n") {
+	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 {
 		return nil, errNotBase64
 	}
 	return enc.Strict().DecodeString(s)
