@@ -1,6 +1,11 @@
 package session
 
-import "slices"
+import (
+	"slices"
+	"time"
+
+	"github.com/fastport/fastport/protocol"
+)
 
 // What a connection publishes stays in its order: behind a publish that is appended before it is announced, the
 // connection's later ones on that topic are too, until it is decided.
@@ -31,4 +36,10 @@ func (c *Conn) appendedFirst(t *topic) {
 			c.first = nil
 		}
 	}
+}
+
+// mayResend reports whether a publish of this connection may be a resend that does not say so, of something that this
+// node cannot know: a version 1 client has no word for it, and the node has not lived as long as ids are kept.
+func (c *Conn) mayResend() bool {
+	return c.version == protocol.Version1 && time.Since(c.node.started) < protocol.DedupeWindow
 }

@@ -164,7 +164,7 @@ func (p *publish) start() *protocol.Error {
 	_, again := t.pending[p.copy.MessageID]
 	t.pending[p.copy.MessageID] = p
 	t.publishing.Unlock()
-	p.first = p.retry || again || p.conn != nil && p.conn.appendsFirst(t)
+	p.first = p.retry || again || p.conn != nil && (p.conn.appendsFirst(t) || p.conn.mayResend())
 	if p.first && p.conn != nil {
 		p.conn.appendFirst(t)
 	}
