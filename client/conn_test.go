@@ -24,10 +24,8 @@ func TestConnect_OverTLSChecksTheCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	front = tls.NewListener(front, &tls.Config{Certificates: certified.TLS.Certificates})
-	inner := p.ln
-	p.ln = front
-	p.wg.Go(p.serve)
-	t.Cleanup(func() { front.Close(); inner.Close() })
+	p.wg.Go(func() { p.serve(front) })
+	t.Cleanup(func() { front.Close() })
 
 	o := Options{URL: "wss://" + front.Addr().String(), SessionName: testSession, Password: "p", AESKey: testKey}
 	if c, err := Connect(testContext(t), o); err == nil {

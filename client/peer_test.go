@@ -89,7 +89,7 @@ func newPeer(t *testing.T) *peer {
 	p := &peer{t: t, ln: ln, conns: make(chan *peerConn, 16), limits: protocol.SessionLimits{
 		MaxPayload: protocol.MaxPayload, MaxInFlight: protocol.MaxInFlight, ChunkSize: protocol.ChunkSize,
 	}}
-	p.wg.Go(p.serve)
+	p.wg.Go(func() { p.serve(ln) })
 	t.Cleanup(func() {
 		ln.Close()
 		p.wg.Wait()
@@ -99,9 +99,9 @@ func newPeer(t *testing.T) *peer {
 
 func (p *peer) url() string { return "ws://" + p.ln.Addr().String() }
 
-func (p *peer) serve() {
+func (p *peer) serve(ln net.Listener) {
 	for {
-		nc, err := p.ln.Accept()
+		nc, err := ln.Accept()
 		if err != nil {
 			return
 		}
