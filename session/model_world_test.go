@@ -36,8 +36,7 @@ type world struct {
 	topics  []string
 	conns   int
 	ids     int
-	unacked []*publication // published, not yet acked: may be sent again
-	acked   []*publication
+	unacked []*publication // published: may be sent again
 }
 
 type publication struct {
