@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -69,13 +70,7 @@ func (l *lockedBuffer) String() string {
 // serve starts a broker on a free port and waits until it is ready.
 func serve(t *testing.T, env ...string) *server {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	ln.Close()
-	s := &server{t: t, dir: t.TempDir(), port: port, env: env}
+	s := &server{t: t, dir: t.TempDir(), port: freePort(t), env: env}
 	s.start()
 	t.Cleanup(func() {
 		if s.cmd != nil {
@@ -86,6 +81,17 @@ func serve(t *testing.T, env ...string) *server {
 		}
 	})
 	return s
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return port
 }
 
 func (s *server) start() {
@@ -100,7 +106,7 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	wait(s.t, 20*time.Second, "the server to be ready", func() bool {
-		r, err := http.Get(s.http() + "/readyz")
+		r, err := http.Get(s.ops() + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -119,6 +125,16 @@ func (s *server) stop(sig syscall.Signal) {
 }
 
 func (s *server) http() string { return "http://127.0.0.1:" + s.port }
+
+// ops is where operators look: METRICS_PORT, where the test set it.
+func (s *server) ops() string {
+	for _, kv := range s.env {
+		if port, ok := strings.CutPrefix(kv, "METRICS_PORT="); ok {
+			return "http://127.0.0.1:" + port
+		}
+	}
+	return s.http()
+}
 
 func (s *server) ws() string { return "ws://127.0.0.1:" + s.port }
 
@@ -181,10 +197,12 @@ type device struct {
 
 type frame map[string]any
 
-// dial connects and logs in; more is further fields of init.
-func (s *server) dial(t *testing.T, session string, more frame) (*device, frame) {
+// connect opens a WebSocket from this address of the machine and says nothing yet.
+func (s *server) connect(t *testing.T, from string, header http.Header) *device {
 	t.Helper()
-	conn, br, _, err := ws.Dial(t.Context(), s.ws())
+	local := &net.TCPAddr{IP: net.ParseIP(from)}
+	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP(header), NetDial: (&net.Dialer{LocalAddr: local}).DialContext}
+	conn, br, _, err := dialer.Dial(t.Context(), s.ws())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,6 +214,13 @@ func (s *server) dial(t *testing.T, session string, more frame) (*device, frame)
 			io.Writer
 		}{br, conn}
 	}
+	return d
+}
+
+// dial connects and logs in; more is further fields of init.
+func (s *server) dial(t *testing.T, session string, more frame) (*device, frame) {
+	t.Helper()
+	d := s.connect(t, "127.0.0.1", nil)
 	init := frame{"type": "init", "sessionName": session, "password": "secure_pass_123", "protocol": 2}
 	for k, v := range more {
 		init[k] = v
@@ -241,5 +266,75 @@ func (d *device) until(typ string) frame {
 		if f := d.next(); f["type"] == typ {
 			return f
 		}
+	}
+}
+
+// closed reads to the end and returns the close code; 0: the connection ended without one.
+func (d *device) closed() int {
+	d.t.Helper()
+	d.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	for {
+		_, _, err := wsutil.ReadServerData(d.rw)
+		var closed wsutil.ClosedError
+		switch {
+		case errors.As(err, &closed):
+			return int(closed.Code)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			d.t.Fatal("the connection stays open")
+		case err != nil:
+			return 0
+		}
+	}
+}
+
+// write sends bytes as they are, what is no frame too.
+func (d *device) write(b []byte) {
+	d.t.Helper()
+	if _, err := d.conn.Write(b); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// answer is what came of an HTTP request.
+type answer struct {
+	status int
+	header http.Header
+	text   string
+	json   map[string]any
+}
+
+// call makes an HTTP request; headers are lines as they stand on the wire.
+func (s *server) call(t *testing.T, method, path, body string, headers ...string) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, s.http()+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := answer{status: res.StatusCode, header: res.Header, text: string(b)}
+	json.Unmarshal(b, &a.json) // a page is no JSON: json is nil then
+	return a
+}
+
+// want holds an answer against its status and code.
+func (a answer) want(t *testing.T, what string, status int, code string) {
+	t.Helper()
+	if got, _ := a.json["code"].(string); a.status != status || got != code || a.json == nil {
+		t.Errorf("%s: %d %s, want %d %q", what, a.status, a.text, status, code)
 	}
 }
