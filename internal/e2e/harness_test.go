@@ -46,6 +46,7 @@ type server struct {
 	port string
 	env  []string
 	cmd  *exec.Cmd
+	gone chan struct{} // closed once cmd has ended
 	log  *lockedBuffer
 }
 
@@ -70,8 +71,18 @@ func (l *lockedBuffer) String() string {
 // serve starts a broker on a free port and waits until it is ready.
 func serve(t *testing.T, env ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), port: freePort(t), env: env}
-	s.start()
+	s := &server{t: t, dir: t.TempDir(), env: env}
+	for tries := 0; ; tries++ {
+		s.port = freePort(t)
+		err := s.launch()
+		if err == nil {
+			break
+		}
+		// Between the look and the start another process may have taken the port, for a connection of its own perhaps.
+		if tries == 5 || !strings.Contains(s.log.String(), "is taken") {
+			t.Fatalf("%v\n%s", err, s.log)
+		}
+	}
 	t.Cleanup(func() {
 		if s.cmd != nil {
 			s.stop(syscall.SIGTERM)
@@ -94,25 +105,42 @@ func freePort(t *testing.T) string {
 	return port
 }
 
+// start starts the broker again where it was.
 func (s *server) start() {
 	s.t.Helper()
-	s.log = &lockedBuffer{}
-	s.cmd = exec.Command(binary, "serve")
-	s.cmd.Dir = s.dir
-	s.cmd.Env = append(append(cleanEnv(), "PORT="+s.port, "DRAIN_TIMEOUT=3s", "API_RATE_LIMIT=100000"), s.env...)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
+	if err := s.launch(); err != nil {
+		s.t.Fatalf("%v\n%s", err, s.log)
 	}
-	wait(s.t, 20*time.Second, "the server to be ready", func() bool {
-		r, err := http.Get(s.ops() + "/readyz")
-		if err != nil {
-			return false
+}
+
+// launch returns once the broker is ready, or has ended.
+func (s *server) launch() error {
+	s.log, s.gone = &lockedBuffer{}, make(chan struct{})
+	cmd := exec.Command(binary, "serve")
+	cmd.Dir = s.dir
+	cmd.Env = append(append(cleanEnv(), "PORT="+s.port, "DRAIN_TIMEOUT=3s", "API_RATE_LIMIT=100000"), s.env...)
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmd = cmd
+	go func() { cmd.Wait(); close(s.gone) }()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		if r, err := http.Get(s.ops() + "/readyz"); err == nil {
+			r.Body.Close()
+			if r.StatusCode == 200 {
+				return nil
+			}
 		}
-		r.Body.Close()
-		return r.StatusCode == 200
-	})
+		select {
+		case <-s.gone:
+			s.cmd = nil
+			return errors.New("the server ended by itself")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return errors.New("the server does not become ready")
 }
 
 func (s *server) stop(sig syscall.Signal) {
@@ -120,7 +148,7 @@ func (s *server) stop(sig syscall.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd.Wait()
+	<-s.gone
 	s.cmd = nil
 }
 

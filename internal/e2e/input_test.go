@@ -57,7 +57,9 @@ func TestInput_NamesAreRefusedByTheFieldsName(t *testing.T) {
 	s.createSession("names", "")
 	long := func(n int) string { return strings.Repeat("x", n) }
 	const id = "00000000-0000-4000-8000-000000000001"
-	publish := func(more frame) frame { return with(frame{"type": "publish", "topic": "t", "messageId": "m", "data": "x"}, more) }
+	publish := func(more frame) frame {
+		return with(frame{"type": "publish", "topic": "t", "messageId": "m", "data": "x"}, more)
+	}
 	file := func(more frame) frame {
 		return with(frame{"type": "init_file", "topic": "t", "fileId": id, "fileSize": 1, "totalChunks": 1, "fileName": "f"}, more)
 	}
