@@ -24,8 +24,13 @@ func TestSecrets_AreComparedInConstantTimeOnly(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git" || d.Name() == "bench" || d.Name() == "testdata") {
-			return filepath.SkipDir
+		if d.IsDir() {
+			switch d.Name() {
+			case ".git", "node_modules", "bench", "testdata", "storagetest":
+				return filepath.SkipDir
+			case "gateway": // sees no secret, and has tokens of another kind
+				return filepath.SkipDir
+			}
 		}
 		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return nil
