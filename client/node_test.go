@@ -360,24 +360,3 @@ func TestNode_NothingIsLostOrRepeatedWhenConnectionsAreCutAndNodesDrain(t *testi
 		}
 	}
 }
-
-func TestNode_DevicesAreRegisteredSealed(t *testing.T) {
-	b := newCluster(t)
-	b.start()
-	b.session(nil)
-	c := b.connect(nil)
-	ctx := testContext(t)
-	d := e2ee.Device{FCMToken: "token", DeviceID: "phone", Platform: "android"}
-	err := c.RegisterDevice(ctx, "alice", d)
-	if IsCode(err, "unavailable") || IsCode(err, "not_found") || IsCode(err, "bad_request") {
-		t.Logf("push is not on this node: %v", err)
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := c.Devices(ctx, "alice")
-	if err != nil || len(list) != 1 || list[0].DeviceID != "phone" {
-		t.Errorf("Devices = %+v, %v, want the phone", list, err)
-	}
-}

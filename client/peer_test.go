@@ -2,12 +2,10 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -315,40 +313,6 @@ func opened(t *testing.T, f peerFrame) string {
 	return string(text)
 }
 
-// errorLog collects what OnError is told.
-type errorLog struct {
-	mu   sync.Mutex
-	errs []error
-	more chan struct{}
-}
-
-func newErrorLog() *errorLog { return &errorLog{more: make(chan struct{}, 1000)} }
-
-func (l *errorLog) add(err error) {
-	l.mu.Lock()
-	l.errs = append(l.errs, err)
-	l.mu.Unlock()
-	l.more <- struct{}{}
-}
-
-// wait waits until an error came for which is is true.
-func (l *errorLog) wait(t *testing.T, is func(error) bool) {
-	t.Helper()
-	for {
-		l.mu.Lock()
-		found, all := slices.ContainsFunc(l.errs, is), fmt.Sprint(l.errs)
-		l.mu.Unlock()
-		if found {
-			return
-		}
-		select {
-		case <-l.more:
-		case <-time.After(patience):
-			t.Fatalf("OnError was told %s, and not what it should be", all)
-		}
-	}
-}
-
 // connect connects a client to p with quick timings, and closes it with the test.
 func connect(t *testing.T, p *peer, change func(*Options), held ...string) (*Client, *peerConn) {
 	t.Helper()
@@ -411,12 +375,4 @@ func receive[T any](t *testing.T, ch <-chan T) T {
 		t.Fatal("nothing came")
 		panic("unreachable")
 	}
-}
-
-func jsonField(raw, name string) any {
-	var m map[string]any
-	if json.Unmarshal([]byte(raw), &m) != nil {
-		return nil
-	}
-	return m[name]
 }
