@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"log"
@@ -146,20 +147,19 @@ func (a *appender) group(size int) {
 			[]any{fmt.Sprint(t), session}, &expires, &bytes, &ids[t], &heads[t], &subscribers)
 	}
 	now := time.Now().UnixMilli()
-	var messages, keys []any
+	var messages []any
+	var keys []byte
 	for i := range size {
 		t := i % topics
 		id := fmt.Sprintf("%032d", a.n)
 		key := sha256.Sum256([]byte(id))
-		var seq, stored int64
-		a.row(`SELECT seq, stored_at FROM message_ids WHERE topic = ? AND key = ?`, []any{ids[t], key[:16]}, &seq, &stored)
 		heads[t]++
 		messages = append(messages, ids[t], heads[t], now+3_600_000, now, now, id, "c:writer", "", make([]byte, 128))
-		keys = append(keys, ids[t], key[:16], heads[t], now)
+		keys = binary.AppendUvarint(binary.AppendUvarint(append(keys, key[:16]...), uint64(ids[t])), uint64(heads[t]))
 		a.n++
 	}
 	a.insert(`INSERT INTO messages (topic, seq, expires_at, stored_at, timestamp, message_id, origin, hash, data) VALUES `, 9, messages)
-	a.insert(`INSERT INTO message_ids (topic, key, seq, stored_at) VALUES `, 4, keys)
+	a.insert(`INSERT INTO message_ids (stored_at, ids) VALUES `, 2, []any{now, keys})
 	a.exec(`UPDATE usage SET messages = messages + ?, bytes = bytes + ? WHERE session = ?`, size, 128*size, session)
 	for t := range min(topics, size) {
 		a.exec(`UPDATE topics SET head = ? WHERE id = ?`, heads[t], ids[t])

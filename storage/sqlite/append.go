@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -53,15 +52,7 @@ func (s *Store) append(ctx context.Context, group []storage.Entry, keys []idKey,
 		if err != nil {
 			return err
 		}
-		a := appending{
-			db:       db,
-			options:  s.options,
-			now:      s.clock(),
-			left:     left,
-			sessions: map[string]*appendSession{},
-			topics:   map[storage.Topic]*appendTopic{},
-			ids:      map[appendID]uint64{},
-		}
+		a := s.begin(db, len(group), left)
 		for i := range group {
 			if results[i], err = a.decide(&group[i], keys[i]); err != nil {
 				return err
@@ -69,6 +60,20 @@ func (s *Store) append(ctx context.Context, group []storage.Entry, keys []idKey,
 		}
 		return a.write()
 	})
+}
+
+// begin starts a group of so many entries, with so many bytes of room on the disk.
+func (s *Store) begin(db *conn, entries int, left int64) *appending {
+	return &appending{
+		db:       db,
+		options:  s.options,
+		now:      s.clock(),
+		left:     left,
+		hints:    s.hints,
+		sessions: map[string]*appendSession{},
+		topics:   map[storage.Topic]*appendTopic{},
+		ids:      make(map[appendID]uint64, entries),
+	}
 }
 
 // appending is one group on its way into the store: everything is decided entry by entry, then written in few
@@ -82,10 +87,10 @@ type appending struct {
 	sessions map[string]*appendSession
 	topics   map[storage.Topic]*appendTopic
 	ids      map[appendID]uint64 // of this group
+	hints    *idHints
+	known    map[int64]knownIDs // rows of message_ids that were read
 
-	messages []any // rows of messages and message_ids, flat
-	idRows   []any
-	n        int // rows
+	messages []any // rows of messages, flat
 }
 
 type appendSession struct {
@@ -106,6 +111,12 @@ type appendTopic struct {
 type appendOrigin struct {
 	settled storage.Ranges
 	changed bool
+}
+
+// knownIDs is a row of message_ids.
+type knownIDs struct {
+	stored int64
+	ids    map[appendID]uint64
 }
 
 type appendID struct {
@@ -161,9 +172,7 @@ func (a *appending) decide(e *storage.Entry, key idKey) (storage.Appended, error
 	if data == nil {
 		data = []byte{} // nil would be NULL
 	}
-	a.n++
 	a.messages = append(a.messages, t.id, int64(t.head), a.now+millis(e.Expiry), a.now, e.Timestamp, e.MessageID, string(e.Origin), e.Hash, data)
-	a.idRows = append(a.idRows, t.id, bytes.Clone(key[:]), int64(t.head), a.now)
 	return storage.Appended{Outcome: storage.Stored, Seq: t.head}, nil
 }
 
@@ -192,16 +201,33 @@ func (a *appending) topic(at storage.Topic) (*appendTopic, error) {
 
 // repeat is the seq under which a message is known already, or 0.
 func (a *appending) repeat(topic int64, key idKey) (uint64, error) {
-	if seq := a.ids[appendID{topic, key}]; seq > 0 {
+	id := appendID{topic, key}
+	if seq := a.ids[id]; seq > 0 {
 		return seq, nil
 	}
-	var seq uint64
-	var stored int64
-	err := a.db.row(`SELECT seq, stored_at FROM message_ids WHERE topic = ? AND key = ?`, topic, key[:]).Scan(&seq, &stored)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && a.now >= stored+millis(a.options.DedupeWindow) {
+	row := a.hints.row(id)
+	if row == 0 {
 		return 0, nil
 	}
-	return seq, err
+	known, ok := a.known[row]
+	if !ok {
+		var blob []byte
+		err := a.db.row(`SELECT stored_at, ids FROM message_ids WHERE id = ?`, row).Scan(&known.stored, &blob)
+		if err == nil {
+			known.ids, err = parseIDs(blob)
+		}
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return 0, err
+		}
+		if a.known == nil {
+			a.known = map[int64]knownIDs{}
+		}
+		a.known[row] = known
+	}
+	if a.now >= known.stored+millis(a.options.DedupeWindow) {
+		return 0, nil
+	}
+	return known.ids[id], nil
 }
 
 // origin reads the origin's own subscription, nil if it has none, once a group.
@@ -233,15 +259,15 @@ func (a *appending) origin(t *appendTopic, sub storage.Subscriber) (*appendOrigi
 
 // write writes what was decided.
 func (a *appending) write() error {
-	const (
-		messages = `INSERT INTO messages (topic, seq, expires_at, stored_at, timestamp, message_id, origin, hash, data) VALUES `
-		ids      = `INSERT INTO message_ids (topic, key, seq, stored_at) VALUES `
-		again    = ` ON CONFLICT (topic, key) DO UPDATE SET seq = excluded.seq, stored_at = excluded.stored_at` // past its window
-	)
-	if err := a.insert(messages, 9, "", a.messages); err != nil {
+	if len(a.ids) == 0 {
+		return nil
+	}
+	const messages = `INSERT INTO messages (topic, seq, expires_at, stored_at, timestamp, message_id, origin, hash, data) VALUES `
+	if err := a.insert(messages, 9, a.messages); err != nil {
 		return err
 	}
-	if err := a.insert(ids, 4, again, a.idRows); err != nil {
+	if err := a.db.exec(`INSERT INTO message_ids (id, stored_at, ids) VALUES (?, ?, ?)`,
+		a.hints.add(a.ids), a.now, appendIDs(make([]byte, 0, len(a.ids)*(keySize+8)), a.ids)); err != nil {
 		return err
 	}
 	for id, ss := range a.sessions {
@@ -273,13 +299,13 @@ func (a *appending) write() error {
 }
 
 // insert writes rows of so many columns, many to a statement: most of a statement's cost is not in its rows.
-func (a *appending) insert(into string, columns int, rest string, values []any) error {
+func (a *appending) insert(into string, columns int, values []any) error {
 	for len(values) > 0 {
 		rows := 1
 		for rows < 32 && 2*rows*columns <= len(values) { // powers of two: few statements to keep
 			rows *= 2
 		}
-		if err := a.db.exec(into+tuples(columns, rows)+rest, values[:rows*columns]...); err != nil {
+		if err := a.db.exec(into+tuples(columns, rows), values[:rows*columns]...); err != nil {
 			return err
 		}
 		values = values[rows*columns:]

@@ -36,6 +36,7 @@ type Store struct {
 	room   *room
 	writer *writer
 	reader *reader
+	hints  *idHints
 
 	// Owned by the sweep.
 	sweeping  sync.Mutex
@@ -65,7 +66,7 @@ func open(ctx context.Context, path string, o storage.Options) (_ *Store, err er
 	if o.DedupeWindow == 0 {
 		o.DedupeWindow = protocol.DedupeWindow
 	}
-	s := &Store{options: o, now: time.Now}
+	s := &Store{options: o, now: time.Now, hints: newIDHints()}
 	if path, err = makePlace(path); err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func source(path string, pragmas ...string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-// prepare sees to schema and epoch on a connection of its own.
+// prepare sees to schema, epoch and what is known, on a connection of its own.
 func (s *Store) prepare(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite", source(path, "synchronous(FULL)", "foreign_keys(ON)"))
 	if err != nil {
@@ -117,7 +118,10 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return db.QueryRowContext(ctx, `SELECT epoch FROM store`).Scan(&s.epoch)
+	if err := db.QueryRowContext(ctx, `SELECT epoch FROM store`).Scan(&s.epoch); err != nil {
+		return err
+	}
+	return s.hints.load(ctx, db)
 }
 
 // Now is this machine's clock.

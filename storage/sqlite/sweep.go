@@ -291,26 +291,43 @@ func (s *Store) remove(ctx context.Context, due []span) (n int, err error) {
 
 // sweepIDs forgets messageIds past the dedupe window.
 func (s *Store) sweepIDs(ctx context.Context, swept *storage.Swept) (more bool, err error) {
+	const mostRows = 64 // a group each
 	end := s.clock() - millis(s.options.DedupeWindow)
-	var first int64
-	err = s.reader.row(ctx, `SELECT stored_at FROM message_ids WHERE stored_at <= ? ORDER BY stored_at LIMIT 1`, end).Scan(&first)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	// Up to the time of the row a bite further on; all of one time go together.
-	err = s.reader.row(ctx, `SELECT stored_at FROM message_ids WHERE stored_at <= ? ORDER BY stored_at LIMIT 1 OFFSET ?`, end, bite).Scan(&end)
-	if more = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return false, err
-	}
-	var n int64
-	err = s.writer.do(ctx, bite, func(db *conn) (err error) {
-		n, err = db.change(`DELETE FROM message_ids WHERE stored_at <= ?`, end)
+	due := map[int64]map[appendID]uint64{}
+	n := 0
+	err = s.reader.rows(ctx, func(r *sql.Rows) error {
+		var row int64
+		var blob sql.RawBytes
+		if err := r.Scan(&row, &blob); err != nil {
+			return err
+		}
+		ids, err := parseIDs(blob)
+		due[row] = ids
+		if n += len(ids); err == nil && n >= 8*bite { // many to a page
+			more = true
+			return errStop
+		}
 		return err
+	}, `SELECT id, ids FROM message_ids WHERE stored_at <= ? ORDER BY stored_at LIMIT ?`, end, mostRows)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	err = s.writer.do(ctx, bite, func(db *conn) error {
+		for row := range due {
+			if err := db.exec(`DELETE FROM message_ids WHERE id = ?`, row); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	swept.IDs += int(n)
-	return more, err
+	if err != nil {
+		return false, err
+	}
+	for row, ids := range due {
+		s.hints.forget(row, ids)
+	}
+	swept.IDs += n
+	return more || len(due) == mostRows, nil
 }
 
 // sweepLogins removes logins made too long ago.

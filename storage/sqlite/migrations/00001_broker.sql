@@ -72,14 +72,13 @@ CREATE TABLE messages (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX messages_due ON messages (expires_at);
 
--- key is the first 16 bytes of the messageId's SHA-256. A row outlives its message by the dedupe window.
+-- A row is a group's messageIds: topic, first 16 bytes of the messageId's SHA-256 and seq, one after the other. It
+-- outlives the messages by the dedupe window. Which row a messageId is in, the process knows.
 CREATE TABLE message_ids (
-    topic     INTEGER NOT NULL,
-    key       BLOB    NOT NULL,
-    seq       INTEGER NOT NULL,
+    id        INTEGER NOT NULL PRIMARY KEY,
     stored_at INTEGER NOT NULL,
-    PRIMARY KEY (topic, key)
-) STRICT, WITHOUT ROWID;
+    ids       BLOB    NOT NULL
+) STRICT;
 CREATE INDEX message_ids_due ON message_ids (stored_at);
 
 -- token is sealed under MASTER_KEY.

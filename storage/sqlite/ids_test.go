@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/fastport/fastport/storage"
+)
+
+func TestAppend_KnowsARepeatAfterAReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fastport.db")
+	s := openTest(t, path, storage.Options{})
+	at := newTopic(t, s)
+	group := []storage.Entry{message(at, "a"), message(at, "b")}
+	if got, _, err := s.Append(t.Context(), group); err != nil || got[1].Outcome != storage.Stored {
+		t.Fatalf("append: %+v (%v)", got, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openTest(t, path, storage.Options{})
+	got, _, err := s.Append(t.Context(), append(group, message(at, "c")))
+	if err != nil || got[0] != (storage.Appended{Outcome: storage.Repeat, Seq: 1}) || got[1] != (storage.Appended{Outcome: storage.Repeat, Seq: 2}) ||
+		got[2] != (storage.Appended{Outcome: storage.Stored, Seq: 3}) {
+		t.Fatalf("append: %+v (%v), want two repeats and a new one", got, err)
+	}
+}
+
+func TestAppend_AGroupRolledBackIsNoRepeat(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "fastport.db"), storage.Options{})
+	at := newTopic(t, s)
+	fault := errors.New("fault")
+	results := make([]storage.Appended, 1)
+	err := s.writer.do(t.Context(), 1, func(db *conn) error {
+		a := s.begin(db, 1, 1<<30)
+		e := message(at, "a")
+		var err error
+		if results[0], err = a.decide(&e, idKey{1}); err != nil {
+			return err
+		}
+		if err := a.write(); err != nil {
+			return err
+		}
+		return fault
+	})
+	if !errors.Is(err, fault) || results[0].Outcome != storage.Stored {
+		t.Fatalf("the rolled back append: %+v (%v), want it stored, then the fault", results, err)
+	}
+	if row := s.hints.row(appendID{1, idKey{1}}); row == 0 {
+		t.Fatal("no hint was left behind: this test shows nothing")
+	}
+	for _, outcome := range []storage.Outcome{storage.Stored, storage.Repeat} {
+		if err := s.append(t.Context(), []storage.Entry{message(at, "a")}, []idKey{{1}}, results); err != nil || results[0].Outcome != outcome {
+			t.Fatalf("append: %+v (%v), want outcome %d", results, err, outcome)
+		}
+	}
+}
