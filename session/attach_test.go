@@ -206,6 +206,45 @@ func TestOwn_IsNeverReplayed(t *testing.T) {
 	})
 }
 
+func TestOwn_IsNeverReadBackByWhoFellBehind(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		n := b.node(func(c *Config) { c.MaxInFlight = 1 })
+		sub, other := n.connect("s", "c:a", 2), n.connect("s", "c:b", 2)
+		sub.subscribe("t")
+		other.subscribe("t")
+		other.publish("t", "m1")
+		other.publish("t", "m2")
+		sub.publish("t", "mine")
+		other.publish("t", "m3")
+		sub.wantGot("m1")
+		sub.ack("m1")
+		sub.wantGot("m2!")
+		sub.ack("m2")
+		sub.wantGot("m3!")
+	})
+}
+
+// The other connection acked it before its note, while this one waited to go live.
+func TestUser_WhatOneAckedEarlyDoesNotReachTheOther(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		n := b.node()
+		phone, sender := n.connect("s", "u:a", 2), n.connect("s", "", 2)
+		phone.subscribe("t")
+		b.store.hold()
+		sender.publish("t", "m1")
+		laptop := n.connect("s", "u:a", 2)
+		sender.publish("t", "m2")
+		phone.ack("m2")
+		laptop.wantGot("")
+		b.store.mend()
+		laptop.wantGot("m1!")
+		sender.publish("t", "m3")
+		laptop.wantGot("m3")
+	})
+}
+
 func TestSubscribe_AgainKeepsThePosition(t *testing.T) {
 	onBed(t, func(b *bed) {
 		b.session("s")

@@ -45,6 +45,7 @@ func onBed(t *testing.T, test func(b *bed)) {
 			for _, n := range b.nodes {
 				n.end()
 			}
+			time.Sleep(time.Second) // what devices have begun
 		}()
 		test(b)
 	})
@@ -108,7 +109,7 @@ type device struct {
 	dead   bool // answers no ping
 	full   bool // its outbox takes nothing
 	wait   bool
-	pings  []time.Time
+	pinged int
 }
 
 func (d *device) Send(l Lane, p *Packet) bool {
@@ -132,6 +133,7 @@ func (d *device) SendChunk(p *Packet, sent func()) bool { go sent(); return true
 func (d *device) Ping() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.pinged++
 	if at := time.Now(); !d.dead {
 		go func() {
 			time.Sleep(time.Millisecond)
@@ -332,6 +334,7 @@ type faultyStore struct {
 	appendsUntold int           // so many appends commit and then fail
 	sleep         time.Duration
 	settled       int
+	reading       time.Duration // how long a read takes
 	epoch         string
 	lower         bool
 }
@@ -391,6 +394,10 @@ func (s *faultyStore) Read(ctx context.Context, t storage.Topic, after uint64, l
 		return storage.Page{}, err
 	}
 	p, err := s.Store.Read(ctx, t, after, limit, bytes)
+	s.mu.Lock()
+	reading := s.reading
+	s.mu.Unlock()
+	time.Sleep(reading)
 	p.Epoch = s.history(p.Epoch)
 	return p, err
 }
@@ -449,6 +456,7 @@ type faultyPlane struct {
 	loseHeads bool
 	deaf      bool // nothing arrives
 	fenceless bool // joins and fences are not answered
+	muteNotes bool // notes are not answered
 	mute      bool // announces and notes are not answered
 	age       time.Duration
 }
@@ -469,7 +477,7 @@ func (p *faultyPlane) Announce(c *backplane.Copy, done func(error)) {
 
 func (p *faultyPlane) Settle(n *backplane.Note, done func(error)) {
 	p.mu.Lock()
-	mute := p.mute
+	mute := p.mute || p.muteNotes
 	p.mu.Unlock()
 	if mute {
 		done = func(error) {}

@@ -174,6 +174,56 @@ func TestGap_NotesOutOfOrderNeedNoRead(t *testing.T) {
 	})
 }
 
+// Rule 12, where a head tells of the gap: what comes while it is read waits.
+func TestGap_LiveCopiesWaitForTheRead(t *testing.T) {
+	onBed(t, func(b *bed) {
+		_, far, durable, _, sender := two(b)
+		lose(far, "m1")
+		b.store.mu.Lock()
+		b.store.reading = 300 * time.Millisecond
+		b.store.mu.Unlock()
+		sender.publish("t", "m1")
+		far.heads.soon()
+		time.Sleep(200 * time.Millisecond)
+		b.store.hold()
+		sender.publish("t", "m2") // undecided: no jump tells of the gap
+		durable.wantGot("")
+		b.store.mend()
+		time.Sleep(time.Second)
+		durable.wantGot("m1! m2")
+	})
+}
+
+// A copy that comes after the store was read is not delivered again to who read it, and not lost to the others.
+func TestReplay_SlowCopyIsNotASecondOne(t *testing.T) {
+	onBed(t, func(b *bed) {
+		_, far, durable, ephemeral, sender := two(b)
+		away := far.connect("s", "c:b", 2)
+		away.subscribe("t")
+		away.leave()
+		sender.publish("t", "m0")
+		durable.wantGot("m0")
+		ephemeral.wantGot("m0")
+		var copies []*backplane.Copy
+		var notes []*backplane.Note
+		far.plane.set(func(p *faultyPlane) {
+			p.loseCopy = func(c *backplane.Copy) bool { copies = append(copies, c); return true }
+			p.loseNote = func(n *backplane.Note) bool { notes = append(notes, n); return true }
+		})
+		sender.publish("t", "m1")
+		back := far.connect("s", "c:b", 2)
+		back.wantGot("m0! m1!")
+		far.Copy(copies[0])
+		far.Note(notes[0])
+		durable.wantGot("m1")
+		ephemeral.wantGot("m1")
+		back.wantGot("")
+		far.plane.set(func(p *faultyPlane) { p.loseCopy, p.loseNote = nil, nil })
+		sender.publish("t", "m2")
+		back.wantGot("m2")
+	})
+}
+
 // Rule 14.
 func TestHeads_FindALostMessageWithin2s(t *testing.T) {
 	onBed(t, func(b *bed) {

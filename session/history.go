@@ -33,8 +33,26 @@ func (n *Node) observe(epoch string) {
 		return
 	}
 	n.log.Error("the store's history changed: every position is read again", slog.String("was", was), slog.String("is", epoch))
+	for _, t := range n.allTenants() {
+		t.forgetPositions()
+	}
 	for _, t := range n.durableTopics() {
 		n.rewind(t)
+	}
+}
+
+// forgetPositions drops what is known of subscriptions without a feed here, and settled ranges on their way: their
+// numbers are another history's. Those with a feed are read again.
+func (t *tenant) forgetPositions() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.subscribers {
+		for name, sub := range s.subs {
+			sub.restart(storage.Subscription{Attach: sub.attached()})
+			if sub.refs == 0 {
+				delete(s.subs, name)
+			}
+		}
 	}
 }
 

@@ -96,11 +96,6 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 	default:
 		bump = !c.node.online(ctx, t, key)
 	}
-	if s.unflushed.Load() > 0 {
-		if err := c.node.cursors.flush(ctx); err != nil {
-			return nil, nil, false, errStore
-		}
-	}
 	if rows, err = c.node.store.Attach(ctx, t.id, key, bump); err != nil {
 		return nil, nil, false, errStore
 	}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fastport/fastport/backplane"
 	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/storage"
 	"github.com/fastport/fastport/storage/memory"
@@ -86,6 +87,8 @@ func TestPublish_TwiceAtOnceIsOneMessage(t *testing.T) {
 		n := b.node()
 		sub, one, two := n.connect("s", "c:a", 2), n.connect("s", "", 2), n.connect("s", "", 2)
 		sub.subscribe("t")
+		copies := 0
+		n.plane.set(func(p *faultyPlane) { p.loseCopy = func(*backplane.Copy) bool { copies++; return false } })
 		b.store.hold()
 		one.publish("t", "m1")
 		two.publish("t", "m1")
@@ -93,6 +96,9 @@ func TestPublish_TwiceAtOnceIsOneMessage(t *testing.T) {
 		one.wantAcks("m1=1")
 		two.wantAcks("m1=1")
 		sub.wantGot("m1")
+		if copies != 1 {
+			t.Errorf("announced %d times, want once", copies)
+		}
 	})
 }
 
@@ -105,6 +111,8 @@ func TestPublish_ResendOfWhatWasNotStoredIsFlagged(t *testing.T) {
 		sender.publish("t", "m1", `"retry":true`)
 		sender.wantAcks("m1")
 		sub.wantGot("m1+1")
+		time.Sleep(5100 * time.Millisecond)
+		sub.wantGot("m1+2")
 	})
 }
 
@@ -235,6 +243,44 @@ func TestPublish_AckWaitsForTheBackplane3sAtMost(t *testing.T) {
 		sender.wantAcks("")
 		time.Sleep(300 * time.Millisecond)
 		sender.wantAcks("m1=1")
+	})
+}
+
+func TestPublish_AckWaitsForItsNote(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		n := b.node()
+		sub, sender := n.connect("s", "c:a", 2), n.connect("s", "", 2)
+		sub.subscribe("t")
+		n.plane.set(func(p *faultyPlane) { p.muteNotes = true })
+		sender.publish("t", "m1")
+		sender.wantAcks("")
+		time.Sleep(3200 * time.Millisecond)
+		sender.wantAcks("m1=1")
+	})
+}
+
+// What was announced and never tried is known to have failed: nobody keeps it in flight.
+func TestPublish_RefusedInTheQueueIsNotCommittedLater(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		n := b.node()
+		sub, sender := n.connect("s", "c:a", 2), n.connect("s", "", 2)
+		sub.subscribe("t")
+		b.store.hold()
+		sender.publish("t", "m1") // in the group that hangs
+		sender.publish("t", "m2") // behind it
+		sub.wantGot("m1 m2")
+		time.Sleep(5200 * time.Millisecond)
+		sender.wantAcks("m1:unavailable m2:unavailable")
+		sub.got()
+		b.store.mend()
+		time.Sleep(6 * time.Second)
+		if got := sub.got(); got != "m1+2" {
+			t.Errorf("got %q, want m1, of which nobody knows, and m2 no more", got)
+		}
+		sender.publish("t", "m3")
+		sender.wantAcks("m3=1")
 	})
 }
 

@@ -51,6 +51,22 @@ func TestWindow_RestOfADurableSubscriberWaitsInTheStore(t *testing.T) {
 	})
 }
 
+// What was sent before its seq was known is not read back while it is out.
+func TestWindow_WhatIsOutIsNotReadBack(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		n := b.node(func(c *Config) { c.MaxInFlight = 2 })
+		sub, sender := n.connect("s", "c:a", 2), n.connect("s", "", 2)
+		sub.subscribe("t")
+		b.store.hold()
+		sender.publishAll("t", ids(1, 3))
+		sub.wantGot("m1 m2")
+		b.store.mend()
+		sub.ack("m2")
+		sub.wantGot("m3!")
+	})
+}
+
 // A window that is nearly full of what is never acked must not starve what waits in the store.
 func TestWindow_LittleRoomIsUsedAfterAWhile(t *testing.T) {
 	onBed(t, func(b *bed) {
@@ -225,7 +241,8 @@ func TestCursors_SurviveAStoreThatIsOut(t *testing.T) {
 		sub.leave()
 		time.Sleep(3 * time.Second)
 		b.store.mend()
-		n.connect("s", "c:a", 2).wantGot("m3!")
+		time.Sleep(2 * time.Second)
+		b.node().connect("s", "c:a", 2).wantGot("m3!")
 	})
 }
 
