@@ -4,7 +4,9 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/storage"
 )
 
@@ -54,5 +56,29 @@ func TestAppend_AGroupRolledBackIsNoRepeat(t *testing.T) {
 		if err := s.append(t.Context(), []storage.Entry{message(at, "a")}, []idKey{{1}}, results); err != nil || results[0].Outcome != outcome {
 			t.Fatalf("append: %+v (%v), want outcome %d", results, err, outcome)
 		}
+	}
+}
+
+func TestSweep_ForgetsIDsThoughTheClockWasFarAhead(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "fastport.db"), storage.Options{})
+	at := newTopic(t, s)
+	start := time.Now()
+	for i, ahead := range []time.Duration{0, 100 * time.Hour, time.Second} {
+		s.now = func() time.Time { return start.Add(ahead) }
+		if got, _, err := s.Append(t.Context(), []storage.Entry{message(at, string(rune('a'+i)))}); err != nil || got[0].Outcome != storage.Stored {
+			t.Fatalf("append: %+v (%v)", got, err)
+		}
+	}
+	for _, x := range []struct {
+		after time.Duration
+		want  int
+	}{{protocol.DedupeWindow, 2}, {protocol.DedupeWindow + time.Second, 1}} {
+		s.now = func() time.Time { return start.Add(x.after) }
+		if swept, err := s.Sweep(t.Context()); err != nil || swept.IDs != x.want {
+			t.Fatalf("%v after the first: swept %d ids (%v), want %d", x.after, swept.IDs, err, x.want)
+		}
+	}
+	if n := len(s.hints.rows); n != 0 {
+		t.Fatalf("%d hints are left, want none", n)
 	}
 }

@@ -292,14 +292,18 @@ func (s *Store) remove(ctx context.Context, due []span) (n int, err error) {
 // sweepIDs forgets messageIds past the dedupe window.
 func (s *Store) sweepIDs(ctx context.Context, swept *storage.Swept) (more bool, err error) {
 	const mostRows = 64 // a group each
-	end := s.clock() - millis(s.options.DedupeWindow)
+	now, window := s.clock(), millis(s.options.DedupeWindow)
 	due := map[int64]map[appendID]uint64{}
 	n := 0
 	err = s.reader.rows(ctx, func(r *sql.Rows) error {
-		var row int64
+		var row, stored int64
 		var blob sql.RawBytes
-		if err := r.Scan(&row, &blob); err != nil {
+		if err := r.Scan(&row, &stored, &blob); err != nil {
 			return err
+		}
+		// Rows are in the order of time, unless the clock went back: what comes from far ahead must not hold up the rest.
+		if now < stored+window && stored <= now+window {
+			return errStop
 		}
 		ids, err := parseIDs(blob)
 		due[row] = ids
@@ -308,7 +312,7 @@ func (s *Store) sweepIDs(ctx context.Context, swept *storage.Swept) (more bool, 
 			return errStop
 		}
 		return err
-	}, `SELECT id, ids FROM message_ids WHERE stored_at <= ? ORDER BY stored_at LIMIT ?`, end, mostRows)
+	}, `SELECT id, stored_at, ids FROM message_ids ORDER BY id LIMIT ?`, mostRows)
 	if err != nil || len(due) == 0 {
 		return false, err
 	}

@@ -79,7 +79,6 @@ CREATE TABLE message_ids (
     stored_at INTEGER NOT NULL,
     ids       BLOB    NOT NULL
 ) STRICT;
-CREATE INDEX message_ids_due ON message_ids (stored_at);
 
 -- token is sealed under MASTER_KEY.
 CREATE TABLE device_tokens (
