@@ -291,10 +291,11 @@ func TestConn_LimitsMessagesBeforeLogin(t *testing.T) {
 }
 
 func TestConn_LimitsFramesAndBytesASecond(t *testing.T) {
-	empty, pings := join(), join()
+	empty, pings, pongs := join(), join(), join()
 	for range 200 {
 		empty = append(empty, frame(0x81, "")...)
 		pings = append(pings, frame(0x89, "")...)
+		pongs = append(pongs, frame(0x8a, "")...)
 	}
 	eachMode(t, func(t *testing.T, cfg Config) {
 		cfg.MessageRate, cfg.ByteRate, cfg.MaxPayload = 100, 20_000, 10_000
@@ -302,6 +303,7 @@ func TestConn_LimitsFramesAndBytesASecond(t *testing.T) {
 		for name, stream := range map[string][]byte{
 			"empty frames": empty,
 			"pings":        pings,
+			"pongs":        pongs,
 			"fragments":    fragments(150),
 			"bytes":        join(frame(0x82, repeat("x", 9000)), frame(0x82, repeat("x", 9000)), frame(0x82, repeat("x", 9000))),
 		} {
