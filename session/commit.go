@@ -185,6 +185,7 @@ func (k *committer) check(now int64) {
 	k.mu.Unlock()
 	n := 0
 	for _, p := range list {
+		p.hurry(now)
 		if !p.overdue(now) {
 			list[n] = p
 			n++

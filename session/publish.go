@@ -18,6 +18,7 @@ const (
 	commitPatience   = int64(5 * time.Second) // for its commit; then it is refused as unavailable
 	routesPatience   = int64(3 * time.Second) // for the backplane, once it is committed; then it is acked all the same
 	announcePatience = int64(time.Second)     // for its announce, where that is all there is; then it is refused
+	cautionPatience  = int64(time.Second)     // for its commit, where it is held back only because it might be a resend
 )
 
 // Publication is what a back end publishes.
@@ -83,6 +84,7 @@ type publish struct {
 	conn    *Conn // nil: a back end's
 	retry   bool
 	first   bool // appended before it is announced
+	wary    bool // only because it might be a resend that does not say so
 	expiry  time.Duration
 	copy    backplane.Copy
 	note    backplane.Note
@@ -96,6 +98,7 @@ type publish struct {
 	mu          sync.Mutex // guards the following
 	decided     int64      // when the store's word came
 	stored      bool
+	released    bool // its announce has begun
 	announced   bool
 	unannounced error // why not
 	noted       bool
@@ -164,7 +167,8 @@ func (p *publish) start() *protocol.Error {
 	_, again := t.pending[p.copy.MessageID]
 	t.pending[p.copy.MessageID] = p
 	t.publishing.Unlock()
-	p.first = p.retry || again || p.conn != nil && (p.conn.appendsFirst(t) || p.conn.mayResend())
+	p.wary = !p.retry && !again && p.conn != nil && p.conn.mayResend()
+	p.first = p.retry || again || p.wary || p.conn != nil && p.conn.appendsFirst(t)
 	if p.first && p.conn != nil {
 		p.conn.appendFirst(t)
 	}
@@ -236,9 +240,16 @@ func (t *topic) drain(ctx context.Context) {
 	}
 }
 
-// announce sends the live copy.
+// announce sends the live copy, once.
 func (p *publish) announce() {
 	n := p.topic.node
+	p.mu.Lock()
+	released := p.released
+	p.released = true
+	p.mu.Unlock()
+	if released {
+		return
+	}
 	if n.down.Load() {
 		p.announceDone(backplane.ErrUnavailable)
 		return
@@ -295,7 +306,7 @@ func (p *publish) settle(r storage.Appended, epoch string) {
 		}
 	default:
 		p.note.Failed = true
-		if !p.first && !down {
+		if p.isReleased() && !down {
 			n.bus.Settle(&p.note, func(error) {})
 		}
 		p.refuse(refusal(r.Err))
@@ -303,13 +314,29 @@ func (p *publish) settle(r storage.Appended, epoch string) {
 	p.mu.Lock()
 	p.decided = n.clock()
 	p.stored = r.Outcome == storage.Stored || r.Outcome == storage.Repeat
-	if p.first && !p.announced && r.Outcome == storage.Repeat && p.attempts <= 1 {
+	if !p.released && r.Outcome == storage.Repeat {
 		p.announced = true // there was none
 	}
 	p.mu.Unlock()
 	p.ordered()
 	p.complete(false)
 	p.over()
+}
+
+func (p *publish) isReleased() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.released
+}
+
+// hurry announces what only caution holds back, where the store does not answer: live delivery goes on without it.
+func (p *publish) hurry(now int64) {
+	p.mu.Lock()
+	due := p.wary && !p.released && p.decided == 0 && now-p.started >= cautionPatience
+	p.mu.Unlock()
+	if due {
+		p.announce()
+	}
 }
 
 // ordered lets what the connection publishes behind it be announced at once again.
