@@ -262,7 +262,8 @@ func (a *appending) write() error {
 	if len(a.ids) == 0 {
 		return nil
 	}
-	const messages = `INSERT INTO messages (topic, seq, expires_at, stored_at, timestamp, message_id, origin, hash, data) VALUES `
+	// FAIL: any error rolls the transaction back, so the statement need not keep a copy of each page to undo itself.
+	const messages = `INSERT OR FAIL INTO messages (topic, seq, expires_at, stored_at, timestamp, message_id, origin, hash, data) VALUES `
 	if err := a.insert(messages, 9, a.messages); err != nil {
 		return err
 	}

@@ -153,7 +153,7 @@ func TestConn_KeepsTheStatementsOfAppendFew(t *testing.T) {
 	}
 	inserts := 0
 	for query := range s.writer.db.prepared {
-		if strings.HasPrefix(query, "INSERT INTO messages ") {
+		if strings.HasPrefix(query, "INSERT OR FAIL INTO messages ") {
 			inserts++
 		}
 	}
