@@ -9,8 +9,14 @@ import (
 // TestKill9_AckedMessagesReachAnOfflineSubscriber: 1,000 acked messages for a durable subscriber that is away, kill -9,
 // restart: all come back in order, with no new subscribe.
 func TestKill9_AckedMessagesReachAnOfflineSubscriber(t *testing.T) {
+	for _, store := range []string{"sqlite", "postgres"} {
+		t.Run(store, func(t *testing.T) { testKill9(t, storeEnv(t, store)) })
+	}
+}
+
+func testKill9(t *testing.T, env []string) {
 	const n = 1000
-	s := serve(t)
+	s := serve(t, env...)
 	s.createSession("crash", "")
 
 	phone, _ := s.dial(t, "crash", frame{"clientId": "phone"})

@@ -19,6 +19,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/fastport/fastport/internal/testenv"
 )
 
 // binary is what `go build ./cmd/fastport` makes, built once for all tests.
@@ -186,6 +188,15 @@ func wait(t *testing.T, most time.Duration, what string, done func() bool) {
 		}
 	}
 	t.Fatalf("waited %v for %s in vain", most, what)
+}
+
+// storeEnv is the settings for a store of the given kind, on a real server where it takes one.
+func storeEnv(t *testing.T, store string) []string {
+	env := []string{"DB_TYPE=" + store}
+	if store == "postgres" {
+		env = append(env, "DATABASE_URL="+testenv.Postgres(t))
+	}
+	return env
 }
 
 // createSession makes a session by a plain HTTP call.

@@ -17,9 +17,9 @@ import (
 // TestSeedClient_InNode runs a client written from the seed documents alone, with nothing but ws and node:crypto:
 // publish, receive, ack, retry 1, 2, 3, give up, dedupe, isolation, files.
 func TestSeedClient_InNode(t *testing.T) {
-	for _, store := range []string{"sqlite", "memory"} {
+	for _, store := range []string{"sqlite", "postgres", "memory"} {
 		t.Run(store, func(t *testing.T) {
-			s := serve(t, "DB_TYPE="+store)
+			s := serve(t, storeEnv(t, store)...)
 			cmd := exec.CommandContext(t.Context(), "node", "--test", "seed.test.mjs")
 			cmd.Dir = "../../testdata/seedclient"
 			cmd.Env = append(os.Environ(), "FASTPORT_URL="+s.http())
