@@ -11,8 +11,9 @@ import (
 
 // idHints says in which row of message_ids a message may be known. The table is the truth: it takes one row a group,
 // always at its end, where an index by id would touch a page anywhere for each message. A hint may be stale, so its row
-// is read before it is believed; but what the table holds has a hint, unless two ids of 128 bits collide in 64 that are
-// keyed anew in each process. It takes some 30 bytes a message of the dedupe window, and is read back at Open.
+// is read before it is believed; but what the table holds has a hint, unless two ids collide in 64 bits that are keyed
+// anew in each process. It takes 25 to 50 bytes a message of the dedupe window, and is read back at Open:
+// docs/decisions/004-known-messageids.md.
 type idHints struct {
 	seed maphash.Seed
 
