@@ -89,6 +89,6 @@ func (s *Store) Totals(ctx context.Context) (t storage.Totals, err error) {
 	err = s.pool.QueryRow(ctx, `
 		SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM subscriptions),
 			coalesce(sum(stored), 0)::bigint, coalesce(sum(bytes), 0)::bigint
-		FROM topics`).Scan(&t.Sessions, &t.Subscriptions, &t.Messages, &t.Bytes)
+		FROM counters`).Scan(&t.Sessions, &t.Subscriptions, &t.Messages, &t.Bytes)
 	return t, failed(ctx, "totals", err)
 }

@@ -16,7 +16,7 @@ func (s *Store) Read(ctx context.Context, at storage.Topic, after uint64, limit,
 	limit = max(limit, 1)
 	rows, err := s.pool.Query(ctx, `
 		WITH at AS (
-			SELECT id, head FROM topics WHERE session = $1 AND name = $2
+			SELECT t.id, c.head FROM topics t JOIN counters c ON c.topic = t.id WHERE t.session = $1 AND t.name = $2
 		), found AS ( -- one more than asked for, to know whether there is more
 			SELECT m.*,
 				row_number() OVER (ORDER BY m.seq) AS n,
@@ -78,9 +78,10 @@ func (s *Store) Heads(ctx context.Context, topics []storage.Topic) (heads []uint
 		sessions[i], names[i] = t.Session, t.Name
 	}
 	err = s.pool.QueryRow(ctx, `
-		SELECT coalesce(array_agg(coalesce(t.head, 0) ORDER BY w.n), '{}'), store_epoch()
+		SELECT coalesce(array_agg(coalesce(c.head, 0) ORDER BY w.n), '{}'), store_epoch()
 		FROM unnest($1::text[], $2::text[]) WITH ORDINALITY w (session, name, n)
-		LEFT JOIN topics t ON t.session = w.session AND t.name = w.name`,
+		LEFT JOIN topics t ON t.session = w.session AND t.name = w.name
+		LEFT JOIN counters c ON c.topic = t.id`,
 		sessions, names).Scan(&heads, &epoch)
 	return heads, epoch, failed(ctx, "heads", err)
 }

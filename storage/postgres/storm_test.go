@@ -168,8 +168,8 @@ func TestStore_EverythingAtOnceNeitherDeadlocksNorLeavesOrphans(t *testing.T) {
 	}
 	var left int
 	if err := st.Pool().QueryRow(t.Context(), `
-		SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM topics) + (SELECT count(*) FROM subscriptions)
-			+ (SELECT count(*) FROM messages) + (SELECT count(*) FROM message_ids)`).Scan(&left); err != nil || left != 0 {
+		SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM topics) + (SELECT count(*) FROM counters)
+			+ (SELECT count(*) FROM subscriptions) + (SELECT count(*) FROM messages) + (SELECT count(*) FROM message_ids)`).Scan(&left); err != nil || left != 0 {
 		t.Fatalf("%d rows left (%v), want none", left, err)
 	}
 	if n := deadlocks(t, st, dsn); n != 0 {

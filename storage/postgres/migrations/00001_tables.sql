@@ -22,19 +22,31 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_expiry ON sessions (expires_at) WHERE expires_at IS NOT NULL;
 
 -- The row of a topic is its lock: whoever gives a seq or changes who is owed one holds it. Several are locked in the
--- order of id, and before any subscription. stored and bytes count its messages. dirty asks for a sweep.
--- An update leaves the indexed columns alone, so with room in the page it costs no index entry (HOT).
+-- order of id, and before any subscription.
+--
+-- It is never updated. A row lock that had to wait goes on from version to version of its row and locks each, while
+-- others take the newest at once: those who began at different versions then wait for each other, in whatever order
+-- the rows were asked for. A row of one version has no such chain.
 CREATE TABLE topics (
     id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     session text COLLATE "C" NOT NULL REFERENCES sessions,
     name    text COLLATE "C" NOT NULL,
+    UNIQUE (session, name)
+);
+
+-- What changes of a topic: made, changed and deleted under its lock, and so never locked itself; read once the lock is
+-- held, in a later statement. stored and bytes count its messages. dirty asks for a sweep.
+-- An update leaves the indexed columns alone, so with room in the page it costs no index entry (HOT).
+CREATE TABLE counters (
+    topic   bigint PRIMARY KEY,
+    session text COLLATE "C" NOT NULL,
     head    bigint NOT NULL DEFAULT 0,
     stored  bigint NOT NULL DEFAULT 0,
     bytes   bigint NOT NULL DEFAULT 0,
-    dirty   boolean NOT NULL DEFAULT false,
-    UNIQUE (session, name)
+    dirty   boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX topics_dirty ON topics (id) WHERE dirty;
+CREATE INDEX counters_session ON counters (session);
+CREATE INDEX counters_dirty ON counters (topic) WHERE dirty;
 
 -- Several are locked in the order of (topic, subscriber). dirty is set by the first settle after a sweep, and stays
 -- through the next ones, which are HOT again.

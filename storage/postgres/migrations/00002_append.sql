@@ -28,7 +28,7 @@ AS $$
 DECLARE
     v_now     timestamptz;
     v_topics  bigint[] := array_fill(NULL::bigint, ARRAY[cardinality(p_names)]);
-    v_heads   bigint[] := v_topics;
+    v_heads   bigint[];
     v_live    boolean[]; -- of the topics' sessions
     v_known   bigint[];  -- of the entries: the seq of an earlier one
     v_new     boolean[]; -- of the entries: to be stored, unless an entry before it is the same
@@ -36,22 +36,22 @@ DECLARE
     r         record;
 BEGIN
     FOR r IN
-        SELECT w.n, t.id, t.head
+        SELECT w.n, t.id
         FROM unnest(p_sessions, p_names) WITH ORDINALITY w (session, name, n)
         JOIN topics t ON t.session = w.session AND t.name = w.name
         ORDER BY t.id
         FOR NO KEY UPDATE OF t
     LOOP
         v_topics[r.n] := r.id;
-        v_heads[r.n] := r.head;
     END LOOP;
     v_now := clock_timestamp(); -- behind the wait, so that times of a topic ascend with its seqs
 
     SELECT array_agg(EXISTS (
                SELECT FROM sessions s WHERE s.id = w.session AND (s.expires_at IS NULL OR s.expires_at > v_now)
-           ) ORDER BY w.n)
-    INTO v_live
-    FROM unnest(p_sessions) WITH ORDINALITY w (session, n);
+           ) ORDER BY w.n),
+           array_agg((SELECT c.head FROM counters c WHERE c.topic = w.topic) ORDER BY w.n)
+    INTO v_live, v_heads
+    FROM unnest(p_sessions, v_topics) WITH ORDINALITY w (session, topic, n);
 
     SELECT array_agg(e.known ORDER BY e.k),
            array_agg(v_live[e.topic] AND e.known IS NULL AND EXISTS (
@@ -108,14 +108,14 @@ BEGIN
         WHERE e.outcome = 1
         ON CONFLICT (topic, id) DO UPDATE SET seq = excluded.seq, stored_at = excluded.stored_at; -- past its window
 
-        UPDATE topics t SET head = g.head, stored = t.stored + g.stored, bytes = t.bytes + g.bytes
+        UPDATE counters c SET head = g.head, stored = c.stored + g.stored, bytes = c.bytes + g.bytes
         FROM (
-            SELECT v_topics[e.topic] AS id, max(e.seq) AS head, count(*) AS stored, sum(e.size) AS bytes
+            SELECT v_topics[e.topic] AS topic, max(e.seq) AS head, count(*) AS stored, sum(e.size) AS bytes
             FROM unnest(p_topic, outcomes, seqs, p_size) e (topic, outcome, seq, size)
             WHERE e.outcome = 1
             GROUP BY 1
         ) g
-        WHERE t.id = g.id;
+        WHERE c.topic = g.topic;
 
         PERFORM FROM subscriptions s
         JOIN (
@@ -164,7 +164,7 @@ BEGIN
             WHERE e.fresh
             GROUP BY 1
         ) g
-        WHERE g.size + (SELECT coalesce(sum(t.bytes), 0) FROM topics t WHERE t.session = g.session) > p_quota
+        WHERE g.size + (SELECT coalesce(sum(c.bytes), 0) FROM counters c WHERE c.session = g.session) > p_quota
     ) THEN
         RETURN v_refused;
     END IF;
@@ -177,7 +177,7 @@ BEGIN
         CONTINUE WHEN r.before IS NOT NULL AND NOT v_refused[r.before]; -- a repeat takes no room
         v_sum := (v_used ->> r.session)::bigint;
         IF v_sum IS NULL THEN
-            SELECT coalesce(sum(t.bytes), 0) INTO v_sum FROM topics t WHERE t.session = r.session;
+            SELECT coalesce(sum(c.bytes), 0) INTO v_sum FROM counters c WHERE c.session = r.session;
         END IF;
         v_refused[r.k] := v_sum + r.size > p_quota;
         IF NOT v_refused[r.k] THEN

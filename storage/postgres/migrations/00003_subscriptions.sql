@@ -21,7 +21,7 @@ BEGIN
         RETURN;
     END IF;
     LOOP -- twice, unless the topic comes and goes meanwhile
-        SELECT t.id, t.head INTO v_topic, v_head
+        SELECT t.id INTO v_topic
         FROM topics t WHERE t.session = p_session AND t.name = p_name
         FOR NO KEY UPDATE;
         EXIT WHEN FOUND;
@@ -36,8 +36,13 @@ BEGIN
             status := 4;
             RETURN;
         END IF;
-        INSERT INTO topics (session, name) VALUES (p_session, p_name) ON CONFLICT (session, name) DO NOTHING;
+        INSERT INTO topics AS t (session, name) VALUES (p_session, p_name) ON CONFLICT (session, name) DO NOTHING
+        RETURNING t.id INTO v_topic;
+        IF FOUND THEN
+            INSERT INTO counters (topic, session) VALUES (v_topic, p_session);
+        END IF;
     END LOOP;
+    SELECT c.head INTO v_head FROM counters c WHERE c.topic = v_topic;
 
     UPDATE subscriptions s SET attach = s.attach + p_bump::int, seen_at = clock_timestamp()
     WHERE s.topic = v_topic AND s.subscriber = p_subscriber
@@ -85,9 +90,13 @@ LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
-    UPDATE topics t SET dirty = true WHERE t.id = ANY (p_topics) AND t.stored > 0 AND NOT t.dirty;
-    DELETE FROM topics t
-    WHERE t.id = ANY (p_topics) AND t.head = 0 AND NOT EXISTS (SELECT FROM subscriptions s WHERE s.topic = t.id);
+    UPDATE counters c SET dirty = true WHERE c.topic = ANY (p_topics) AND c.stored > 0 AND NOT c.dirty;
+    WITH unused AS (
+        DELETE FROM counters c
+        WHERE c.topic = ANY (p_topics) AND c.head = 0 AND NOT EXISTS (SELECT FROM subscriptions s WHERE s.topic = c.topic)
+        RETURNING c.topic
+    )
+    DELETE FROM topics t USING unused u WHERE t.id = u.topic;
 END
 $$;
 -- +goose StatementEnd
@@ -106,9 +115,10 @@ BEGIN
     UPDATE subscriptions s SET attach = s.attach + p_bump::int, seen_at = clock_timestamp()
     WHERE s.session = p_session AND s.subscriber = p_subscriber;
     RETURN QUERY
-    SELECT t.name, s.attach, s.settled::text, t.head, e.epoch
+    SELECT t.name, s.attach, s.settled::text, c.head, e.epoch
     FROM store_epoch() e (epoch), subscriptions s
     JOIN topics t ON t.id = s.topic
+    JOIN counters c ON c.topic = s.topic
     WHERE s.session = p_session AND s.subscriber = p_subscriber
     ORDER BY t.name;
 END
@@ -146,7 +156,7 @@ BEGIN
         SELECT s.topic, s.subscriber, range_agg((
                    w.acked::int8multirange
                    + CASE WHEN w.attach = s.attach THEN w.given_up::int8multirange ELSE int8multirange() END
-               ) * int8multirange(int8range(1, (SELECT t.head + 1 FROM topics t WHERE t.id = w.topic)))) AS done
+               ) * int8multirange(int8range(1, (SELECT c.head + 1 FROM counters c WHERE c.topic = w.topic)))) AS done
         FROM unnest(v_topics, p_subscribers, p_acked, p_given_up, p_attach) w (topic, subscriber, acked, given_up, attach)
         JOIN subscriptions s ON s.topic = w.topic AND s.subscriber = w.subscriber
         GROUP BY s.topic, s.subscriber
@@ -154,7 +164,7 @@ BEGIN
     WHERE u.topic = d.topic AND u.subscriber = d.subscriber AND NOT u.settled @> d.done;
 
     SELECT array_agg(coalesce(s.attach, 0) ORDER BY w.n), array_agg(coalesce(s.settled::text, '{}') ORDER BY w.n),
-           array_agg(CASE WHEN s.attach IS NULL THEN 0 ELSE (SELECT t.head FROM topics t WHERE t.id = w.topic) END ORDER BY w.n)
+           array_agg(CASE WHEN s.attach IS NULL THEN 0 ELSE (SELECT c.head FROM counters c WHERE c.topic = w.topic) END ORDER BY w.n)
     INTO attach, settled, heads
     FROM unnest(v_topics, p_subscribers) WITH ORDINALITY w (topic, subscriber, n)
     LEFT JOIN subscriptions s ON s.topic = w.topic AND s.subscriber = w.subscriber;

@@ -29,7 +29,7 @@ BEGIN
     FROM (
         (SELECT DISTINCT s.topic FROM subscriptions s WHERE s.dirty ORDER BY s.topic LIMIT c_topics)
         UNION
-        (SELECT t.id FROM topics t WHERE t.dirty ORDER BY t.id LIMIT c_topics)
+        (SELECT c.topic FROM counters c WHERE c.dirty ORDER BY c.topic LIMIT c_topics)
     ) d;
     IF v_topics IS NULL THEN
         RETURN;
@@ -57,17 +57,17 @@ BEGIN
         DELETE FROM messages m USING bite b WHERE m.topic = b.topic AND m.seq = b.seq
         RETURNING m.topic, octet_length(m.data) AS size
     ), counted AS (
-        UPDATE topics t SET stored = t.stored - g.stored, bytes = t.bytes - g.bytes
+        UPDATE counters c SET stored = c.stored - g.stored, bytes = c.bytes - g.bytes
         FROM (SELECT topic, count(*) AS stored, sum(size) AS bytes FROM gone GROUP BY topic) g
-        WHERE t.id = g.topic
+        WHERE c.topic = g.topic
     )
     SELECT count(*) INTO removed FROM gone;
 
     IF removed >= p_limit THEN -- cut: come back to all of them
-        UPDATE topics t SET dirty = true WHERE t.id = ANY (v_topics) AND t.stored > 0 AND NOT t.dirty;
-        UPDATE topics t SET dirty = false WHERE t.id = ANY (v_topics) AND t.stored = 0 AND t.dirty;
+        UPDATE counters c SET dirty = true WHERE c.topic = ANY (v_topics) AND c.stored > 0 AND NOT c.dirty;
+        UPDATE counters c SET dirty = false WHERE c.topic = ANY (v_topics) AND c.stored = 0 AND c.dirty;
     ELSE
-        UPDATE topics t SET dirty = false WHERE t.id = ANY (v_topics) AND t.dirty;
+        UPDATE counters c SET dirty = false WHERE c.topic = ANY (v_topics) AND c.dirty;
     END IF;
     more := removed >= p_limit OR cardinality(v_topics) >= c_topics;
 END
@@ -103,9 +103,9 @@ BEGIN
         DELETE FROM messages m USING bite b WHERE m.topic = b.topic AND m.seq = b.seq
         RETURNING m.topic, octet_length(m.data) AS size
     ), counted AS (
-        UPDATE topics t SET stored = t.stored - g.stored, bytes = t.bytes - g.bytes
+        UPDATE counters c SET stored = c.stored - g.stored, bytes = c.bytes - g.bytes
         FROM (SELECT topic, count(*) AS stored, sum(size) AS bytes FROM gone GROUP BY topic) g
-        WHERE t.id = g.topic
+        WHERE c.topic = g.topic
     )
     SELECT count(*) INTO removed FROM gone;
 END
@@ -213,6 +213,7 @@ BEGIN
     DELETE FROM message_ids m WHERE m.topic = ANY (v_topics);
     DELETE FROM push_outbox p WHERE p.topic = ANY (v_topics);
     DELETE FROM device_tokens d WHERE d.session = p_id;
+    DELETE FROM counters c WHERE c.topic = ANY (v_topics);
     DELETE FROM topics t WHERE t.id = ANY (v_topics);
     RETURN QUERY DELETE FROM sessions s WHERE s.id = p_id RETURNING s.*;
 END
