@@ -46,20 +46,15 @@ const (
 	overQuota = 5
 )
 
-// append makes the call; a group that lost against another is tried once more.
+// append makes the call.
 func (s *Store) append(ctx context.Context, group []storage.Entry) (results []storage.Appended, epoch string, err error) {
 	args := appendArgs(group, s.options)
 	var outcomes []int16
 	var seqs []int64
-	for range 2 {
-		err = s.pool.QueryRow(ctx, `
-			SELECT outcomes, seqs, epoch
-			FROM append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, args...,
-		).Scan(&outcomes, &seqs, &epoch)
-		if !collided(err) {
-			break
-		}
-	}
+	err = s.row(ctx, `
+		SELECT outcomes, seqs, epoch
+		FROM append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, args...,
+	).Scan(&outcomes, &seqs, &epoch)
 	if err != nil {
 		return nil, "", err
 	}

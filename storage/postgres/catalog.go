@@ -28,11 +28,7 @@ func scanSession(row pgx.CollectableRow) (ss storage.Session, err error) {
 func (s *Store) session(ctx context.Context, doing, sql string, args ...any) (storage.Session, error) {
 	ctx, cancel := bound(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, sql, args...)
-	if err != nil {
-		return storage.Session{}, failed(ctx, doing, err)
-	}
-	ss, err := pgx.CollectExactlyOneRow(rows, scanSession)
+	ss, err := query(ctx, s, one(scanSession), sql, args...)
 	return ss, failed(ctx, doing, err)
 }
 
@@ -44,7 +40,7 @@ func (s *Store) CreateSession(ctx context.Context, ss storage.Session) error {
 	if !ss.ExpiresAt.IsZero() {
 		expires = &ss.ExpiresAt
 	}
-	_, err := s.pool.Exec(ctx, `
+	_, err := s.exec(ctx, `
 		INSERT INTO sessions (id, name, password_hash, secret_hash, retry_interval, max_retry_limit, message_expiry, expires_at,
 			subscription_expiry, suite, key_check, fcm_key, fcm_config, suspended)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
@@ -62,11 +58,8 @@ func (s *Store) Session(ctx context.Context, name string) (storage.Session, erro
 func (s *Store) Sessions(ctx context.Context, after string, limit int) ([]storage.Session, error) {
 	ctx, cancel := bound(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, "SELECT "+sessionColumns+" FROM sessions WHERE name > $1 ORDER BY name LIMIT $2", after, limit)
-	if err != nil {
-		return nil, failed(ctx, "sessions", err)
-	}
-	out, err := pgx.CollectRows(rows, scanSession)
+	out, err := query(ctx, s, each(scanSession),
+		"SELECT "+sessionColumns+" FROM sessions WHERE name > $1 ORDER BY name LIMIT $2", after, limit)
 	return out, failed(ctx, "sessions", err)
 }
 
@@ -86,7 +79,7 @@ func (s *Store) DropSession(ctx context.Context, name string) (storage.Session, 
 func (s *Store) Totals(ctx context.Context) (t storage.Totals, err error) {
 	ctx, cancel := bound(ctx)
 	defer cancel()
-	err = s.pool.QueryRow(ctx, `
+	err = s.row(ctx, `
 		SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM subscriptions),
 			coalesce(sum(stored), 0)::bigint, coalesce(sum(bytes), 0)::bigint
 		FROM counters`).Scan(&t.Sessions, &t.Subscriptions, &t.Messages, &t.Bytes)

@@ -2,7 +2,8 @@
 //
 // What has to happen under one lock happens in one call of a function of the schema (migrations/): no lock is ever held
 // while a node thinks, sleeps or dies. Locks are taken in one order everywhere: session, topics by id, subscriptions by
-// (topic, subscriber). A topic's row is the lock of its seqs and of who is owed them.
+// (topic, subscriber). A topic's row is the lock of its seqs and of who is owed them, and is never updated. A call that
+// loses all the same did nothing, and is made again.
 //
 // What was deleted leaves the tables at once, and the disk with the next vacuum; write-ahead log and backups keep it for
 // as long as the operator keeps them.
@@ -54,7 +55,7 @@ func Open(ctx context.Context, dsn string, o storage.Options) (*Store, error) {
 func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
 	ctx, cancel := bound(ctx)
 	defer cancel()
-	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
+	err = s.row(ctx, "SELECT clock_timestamp()").Scan(&now)
 	return now, failed(ctx, "now", err)
 }
 

@@ -14,7 +14,7 @@ func (s *Store) Read(ctx context.Context, at storage.Topic, after uint64, limit,
 	ctx, cancel := bound(ctx)
 	defer cancel()
 	limit = max(limit, 1)
-	rows, err := s.pool.Query(ctx, `
+	page, err := query(ctx, s, collectPage, `
 		WITH at AS (
 			SELECT t.id, c.head FROM topics t JOIN counters c ON c.topic = t.id WHERE t.session = $1 AND t.name = $2
 		), found AS ( -- one more than asked for, to know whether there is more
@@ -36,10 +36,6 @@ func (s *Store) Read(ctx context.Context, at storage.Topic, after uint64, limit,
 		LEFT JOIN found f ON f.n = 1 OR (f.n <= $4 AND f.upto <= $5)
 		ORDER BY f.seq`,
 		at.Session, at.Name, position(after), int64(limit), int64(size))
-	if err != nil {
-		return storage.Page{}, failed(ctx, "read", err)
-	}
-	page, err := collectPage(rows)
 	return page, failed(ctx, "read", err)
 }
 
@@ -77,7 +73,7 @@ func (s *Store) Heads(ctx context.Context, topics []storage.Topic) (heads []uint
 	for i, t := range topics {
 		sessions[i], names[i] = t.Session, t.Name
 	}
-	err = s.pool.QueryRow(ctx, `
+	err = s.row(ctx, `
 		SELECT coalesce(array_agg(coalesce(c.head, 0) ORDER BY w.n), '{}'), store_epoch()
 		FROM unnest($1::text[], $2::text[]) WITH ORDINALITY w (session, name, n)
 		LEFT JOIN topics t ON t.session = w.session AND t.name = w.name

@@ -20,7 +20,7 @@ func (s *Store) Subscribe(ctx context.Context, sub storage.Subscriber, at storag
 	var number, head *int64
 	var settled *string
 	out := storage.Subscription{Subscriber: sub, Topic: at}
-	err := s.pool.QueryRow(ctx, `
+	err := s.row(ctx, `
 		SELECT status, attach, settled, head, epoch FROM subscribe_topic($1, $2, $3, $4, $5, $6)`,
 		at.Session, at.Name, string(sub), attach, s.options.DurableSubscribers, s.options.Topics,
 	).Scan(&status, &number, &settled, &head, &out.Epoch)
@@ -43,7 +43,7 @@ func (s *Store) Subscribe(ctx context.Context, sub storage.Subscriber, at storag
 func (s *Store) Unsubscribe(ctx context.Context, sub storage.Subscriber, at storage.Topic) error {
 	ctx, cancel := bound(ctx)
 	defer cancel()
-	_, err := s.pool.Exec(ctx, "SELECT unsubscribe_topic($1, $2, $3)", at.Session, at.Name, string(sub))
+	_, err := s.exec(ctx, "SELECT unsubscribe_topic($1, $2, $3)", at.Session, at.Name, string(sub))
 	return failed(ctx, "unsubscribe", err)
 }
 
@@ -51,12 +51,7 @@ func (s *Store) Unsubscribe(ctx context.Context, sub storage.Subscriber, at stor
 func (s *Store) Attach(ctx context.Context, session string, sub storage.Subscriber, bump bool) ([]storage.Subscription, error) {
 	ctx, cancel := bound(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, `
-		SELECT name, attach, settled, head, epoch FROM attach_subscriber($1, $2, $3)`, session, string(sub), bump)
-	if err != nil {
-		return nil, failed(ctx, "attach", err)
-	}
-	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (storage.Subscription, error) {
+	out, err := query(ctx, s, each(func(row pgx.CollectableRow) (storage.Subscription, error) {
 		held := storage.Subscription{Subscriber: sub, Topic: storage.Topic{Session: session}}
 		var settled string
 		if err := row.Scan(&held.Topic.Name, &held.Attach, &settled, &held.Head, &held.Epoch); err != nil {
@@ -65,7 +60,8 @@ func (s *Store) Attach(ctx context.Context, session string, sub storage.Subscrib
 		var err error
 		held.Settled, err = parseMultirange(settled)
 		return held, err
-	})
+	}), `
+		SELECT name, attach, settled, head, epoch FROM attach_subscriber($1, $2, $3)`, session, string(sub), bump)
 	return out, failed(ctx, "attach", err)
 }
 
@@ -86,7 +82,7 @@ func (s *Store) Settle(ctx context.Context, batch []storage.Settlement) ([]stora
 	var settled []string
 	var heads []uint64
 	var epoch string
-	err := s.pool.QueryRow(ctx, `
+	err := s.row(ctx, `
 		SELECT attach, settled, heads, epoch FROM settle_subscriptions($1, $2, $3, $4, $5, $6)`,
 		sessions, names, subscribers, acked, givenUp, attach).Scan(&attach, &settled, &heads, &epoch)
 	if err != nil {
@@ -110,7 +106,7 @@ func (s *Store) Seen(ctx context.Context, session string, subs []storage.Subscri
 	for i, sub := range subs {
 		names[i] = string(sub)
 	}
-	_, err := s.pool.Exec(ctx, `
+	_, err := s.exec(ctx, `
 		UPDATE subscriptions s SET seen_at = clock_timestamp()
 		FROM (
 			SELECT topic, subscriber FROM subscriptions

@@ -40,26 +40,18 @@ func (s *Store) Sweep(ctx context.Context) (swept storage.Swept, err error) {
 }
 
 func (s *Store) sweepSessions(ctx context.Context, swept *storage.Swept) error {
-	rows, err := s.pool.Query(ctx, "SELECT id FROM sessions WHERE expires_at <= clock_timestamp() ORDER BY expires_at LIMIT $1",
-		sessionsSwept)
-	if err != nil {
-		return err
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	ids, err := query(ctx, s, each(pgx.RowTo[string]),
+		"SELECT id FROM sessions WHERE expires_at <= clock_timestamp() ORDER BY expires_at LIMIT $1", sessionsSwept)
 	if err != nil {
 		return err
 	}
 	swept.More = swept.More || len(ids) == sessionsSwept
 	for _, id := range ids {
-		rows, err := s.pool.Query(ctx, "SELECT "+sessionColumns+" FROM drop_session($1, true)", id)
+		dropped, err := query(ctx, s, each(scanSession), "SELECT "+sessionColumns+" FROM drop_session($1, true)", id)
 		if err != nil {
 			return err
 		}
-		dropped, err := pgx.CollectRows(rows, scanSession) // none where another node was quicker
-		if err != nil {
-			return err
-		}
-		swept.Sessions = append(swept.Sessions, dropped...)
+		swept.Sessions = append(swept.Sessions, dropped...) // none where another node was quicker
 	}
 	return nil
 }
@@ -70,7 +62,7 @@ func (s *Store) sweepSubscriptions(ctx context.Context, swept *storage.Swept) er
 	s.round.mu.Unlock()
 	var removed, next *int64
 	var nextSubscriber *string
-	err := s.pool.QueryRow(ctx, `
+	err := s.row(ctx, `
 		SELECT removed, next_topic, next_subscriber FROM sweep_subscriptions($1, $2, $3)`, topic, subscriber, lookBite,
 	).Scan(&removed, &next, &nextSubscriber)
 	if err != nil || removed == nil {
@@ -88,27 +80,27 @@ func (s *Store) sweepSubscriptions(ctx context.Context, swept *storage.Swept) er
 
 func (s *Store) sweepSettled(ctx context.Context, swept *storage.Swept) error {
 	return s.bites(swept, &swept.Settled, func() (removed *int64, more bool, err error) {
-		err = s.pool.QueryRow(ctx, "SELECT removed, more FROM sweep_settled($1)", bite).Scan(&removed, &more)
+		err = s.row(ctx, "SELECT removed, more FROM sweep_settled($1)", bite).Scan(&removed, &more)
 		return removed, more, err
 	})
 }
 
 func (s *Store) sweepExpired(ctx context.Context, swept *storage.Swept) error {
 	return s.bites(swept, &swept.Expired, func() (removed *int64, more bool, err error) {
-		err = s.pool.QueryRow(ctx, "SELECT sweep_expired($1)", bite).Scan(&removed)
+		err = s.row(ctx, "SELECT sweep_expired($1)", bite).Scan(&removed)
 		return removed, removed != nil && *removed >= bite, err
 	})
 }
 
 func (s *Store) sweepIDs(ctx context.Context, swept *storage.Swept) error {
 	return s.bites(swept, &swept.IDs, func() (removed *int64, more bool, err error) {
-		err = s.pool.QueryRow(ctx, "SELECT sweep_ids($1, $2)", s.options.DedupeWindow, idBite).Scan(&removed)
+		err = s.row(ctx, "SELECT sweep_ids($1, $2)", s.options.DedupeWindow, idBite).Scan(&removed)
 		return removed, removed != nil && *removed >= idBite, err
 	})
 }
 
 func (s *Store) sweepLogins(ctx context.Context, swept *storage.Swept) error {
-	tag, err := s.pool.Exec(ctx, "DELETE FROM admin_logins WHERE created_at <= clock_timestamp() - $1::interval", storage.LoginKept)
+	tag, err := s.exec(ctx, "DELETE FROM admin_logins WHERE created_at <= clock_timestamp() - $1::interval", storage.LoginKept)
 	swept.Logins += int(tag.RowsAffected())
 	return err
 }
