@@ -152,10 +152,12 @@ func (k *conn) flush(stop <-chan struct{}) bool {
 
 // shutdown says goodbye and waits a moment for the answer.
 func (k *conn) shutdown(stop <-chan struct{}) {
-	k.queue(appendFrame(nil, ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(protocol.CloseNormal), "")))
 	k.mu.Lock()
+	// Together: the answer may come before anything else is done here, and must be known for one.
+	k.control = append(k.control, appendFrame(nil, ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(protocol.CloseNormal), "")))
 	k.shutting = true
 	k.mu.Unlock()
+	k.wake()
 	t := time.NewTimer(time.Second)
 	defer t.Stop()
 	select {

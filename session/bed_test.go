@@ -336,7 +336,6 @@ type faultyStore struct {
 	settled       int
 	reading       time.Duration // how long a read takes
 	epoch         string
-	lower         bool
 }
 
 func (s *faultyStore) fail(err error) { s.mu.Lock(); s.broken = err; s.mu.Unlock() }
