@@ -230,11 +230,14 @@ func (c *Conn) unfollow(f *feed) {
 			break
 		}
 	}
-	c.window.keep(func(o *out) bool { return o.f != f })
-	c.backlog.keep(func(w *waits) bool { return w.f != f })
 	c.mu.Unlock()
 	if found {
 		c.part(f)
 	}
+	// Only now nothing can be sent on it any more.
+	c.mu.Lock()
+	c.window.keep(func(o *out) bool { return o.f != f })
+	c.backlog.keep(func(w *waits) bool { return w.f != f })
+	c.mu.Unlock()
 	c.resume()
 }

@@ -31,8 +31,9 @@ type message struct {
 	sender   int          // connection of the first publish
 	number   int          // among that connection's publishes on the topic
 	origins  map[string]bool
-	sends    int   // publishes of it: a repeat of what was never stored is announced again
-	ack      int64 // tick of its first ack_received; 0: none
+	reached  map[string]bool // subscribers that had it, also before their subscription was confirmed
+	sends    int             // publishes of it: a repeat of what was never stored is announced again
+	ack      int64           // tick of its first ack_received; 0: none
 	ackTime  time.Time
 	seq      uint64
 	handTime time.Time
@@ -120,7 +121,7 @@ func (k *checker) handing(tick int64, c *conn, f *protocol.ClientFrame) {
 		if m == nil {
 			l.numbers[tk]++
 			m = &message{id: id, data: string(f.Data), hand: tick, handTime: time.Now(), sender: c.id, number: l.numbers[tk],
-				conns: map[int]bool{}, origins: map[string]bool{}}
+				conns: map[int]bool{}, origins: map[string]bool{}, reached: map[string]bool{}}
 			k.messages[mk] = m
 			k.published++
 		}
@@ -180,7 +181,7 @@ func (k *checker) acked(tick int64, c *conn, topic, id string, seq uint64) {
 	for who, s := range k.subs[tk] {
 		// A live copy may have passed before an ephemeral one came; and of a message that was sent again, an earlier ack
 		// may have gone to a connection that was no more.
-		if !s.got[id] && !m.origins[who] && s.since < tick && (s.durable && m.sends == 1 || s.since < m.hand) {
+		if !s.got[id] && !m.reached[who] && !m.origins[who] && s.since < tick && (s.durable && m.sends == 1 || s.since < m.hand) {
 			s.owed[id] = m
 		}
 	}
@@ -213,6 +214,7 @@ func (k *checker) delivered(tick int64, c *conn, f *protocol.ServerFrame) {
 	if m.data != string(f.Data) {
 		k.fail("%s: data %q, want %q", where, f.Data, m.data)
 	}
+	m.reached[who] = true
 	l := k.link(c)
 	s := k.subs[tk][who]
 	if !c.ready {

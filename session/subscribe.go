@@ -17,16 +17,9 @@ const fencePatience = 3 * time.Second
 func (c *Conn) subscribe(ctx context.Context, topic string) {
 	f := &protocol.ClientFrame{Type: protocol.TypeSubscribe, Topic: []byte(topic)}
 	done := NewPacket(false, 96, (&protocol.ServerFrame{Type: protocol.TypeSubscribeResponse, Success: true, Topic: f.Topic}).Append)
-	if fd := c.feed(topic); fd != nil {
-		c.passFence(ctx, fd, f, done)
-		return
-	}
-	if c.topics() >= c.node.cfg.MaxTopics {
-		c.refuse(f, protocol.Errorf(protocol.QuotaExceeded, "this connection has its full number of topics"))
-		return
-	}
-	var row storage.Subscription
-	if s := c.subscriber; s != nil {
+	s := c.subscriber
+	if s != nil {
+		// Also for a held topic: another connection of the user may be leaving it.
 		leave, err := c.node.turns.take(ctx, turn{c.tenant.id, s.key})
 		if err != nil {
 			c.refuse(f, errStore)
@@ -36,6 +29,18 @@ func (c *Conn) subscribe(ctx context.Context, topic string) {
 		if c.closed.Load() {
 			return // taken over while it waited
 		}
+	}
+	if fd := c.feed(topic); fd != nil {
+		c.passFence(ctx, fd, f, done)
+		return
+	}
+	if c.topics() >= c.node.cfg.MaxTopics {
+		c.refuse(f, protocol.Errorf(protocol.QuotaExceeded, "this connection has its full number of topics"))
+		return
+	}
+	var row storage.Subscription
+	if s != nil {
+		var err error
 		if row, err = c.node.store.Subscribe(ctx, s.key, storage.Topic{Session: c.tenant.id, Name: topic}, false); err != nil {
 			c.refuse(f, subscribeRefusal(err))
 			return
@@ -48,11 +53,11 @@ func (c *Conn) subscribe(ctx context.Context, topic string) {
 		return
 	}
 	var sub *subscription
-	if c.subscriber != nil {
+	if s != nil {
 		under, cancel := context.WithTimeout(ctx, fencePatience)
 		t.drain(under)
 		cancel()
-		sub = c.tenant.acquire(c.subscriber, row)
+		sub = c.tenant.acquire(s, row)
 	}
 	if fd := c.follow(t, sub, row.Head); fd != nil {
 		c.passFence(ctx, fd, f, done)
