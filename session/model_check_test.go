@@ -301,7 +301,7 @@ func (k *checker) delivered(tick int64, c *conn, f *protocol.ServerFrame) {
 }
 
 func (k *checker) expired(m *message, now time.Time) bool {
-	return k.expiry > 0 && now.After(m.handTime.Add(k.expiry))
+	return k.expiry > 0 && !now.Before(m.handTime.Add(k.expiry)) // at the very moment it is over
 }
 
 // settled hears that the engine has taken a subscriber's ack.
