@@ -46,6 +46,7 @@ type subscription struct {
 	got     map[string]bool      // delivered at least once, by message id
 	owed    map[string]*message  // acked to the publisher, not delivered yet
 	settled map[string]time.Time // acked by the subscriber
+	away    map[string]bool      // sent to a connection that takes nothing any more, while another of the user may be live
 	live    map[string]bool      // got as a first live delivery, in this life of the node
 }
 
@@ -151,7 +152,7 @@ func (k *checker) subscribed(tick int64, c *conn, topic string) {
 	who := c.device.subscriber(c)
 	if k.subs[tk][who] == nil {
 		k.subs[tk][who] = &subscription{since: tick, durable: c.device.durable(), got: map[string]bool{}, owed: map[string]*message{},
-			settled: map[string]time.Time{}, live: map[string]bool{}}
+			settled: map[string]time.Time{}, live: map[string]bool{}, away: map[string]bool{}}
 	}
 }
 
@@ -293,10 +294,19 @@ func (k *checker) delivered(tick int64, c *conn, f *protocol.ServerFrame) {
 	if !s.got[id] {
 		s.got[id] = true
 		for _, o := range s.owed {
-			if o.ack < m.hand && !k.expired(o, now) {
+			if o.ack < m.hand && !k.expired(o, now) && !s.away[o.id] {
 				k.fail("%s: overtook %s, which was acked before it was published", where, o.id)
 			}
 		}
+	}
+}
+
+// swallowed hears of a message that went to a dead connection: it comes again, but a user's other connection goes on.
+func (k *checker) swallowed(c *conn, topic, id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.subs[topicKey(c, topic)][c.device.subscriber(c)]; s != nil && c.device.maxConns > 1 {
+		s.away[id] = true
 	}
 }
 

@@ -99,12 +99,15 @@ func (c *conn) Send(_ session.Lane, p *session.Packet) bool {
 	if c.gone {
 		return false
 	}
-	if c.dead {
-		return true
-	}
 	var f protocol.ServerFrame
 	if err := f.Parse(p.Payload()); err != nil {
 		c.w.check.violate("the node sent a frame that does not parse: %v: %s", err, p.Payload())
+		return true
+	}
+	if c.dead {
+		if f.Type == protocol.TypeMessage {
+			c.w.check.swallowed(c, string(f.Topic), string(f.MessageID))
+		}
 		return true
 	}
 	tick := c.w.ticks.Add(1)
