@@ -406,3 +406,25 @@ func TestRetention_NothingIsKeptOnceEveryoneHasAcked(t *testing.T) {
 		}
 	})
 }
+
+// A feed that read its page before the topic went on must read again before it goes live.
+func TestReplay_TopicThatWentOnDuringTheReadIsReadAgain(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		n := b.node()
+		keep, sub, sender := n.connect("s", "c:k", 2), n.connect("s", "c:a", 2), n.connect("s", "", 2)
+		keep.subscribe("t")
+		sub.subscribe("t")
+		sub.leave()
+		sender.publish("t", "m1")
+		b.store.mu.Lock()
+		b.store.reading = 300 * time.Millisecond
+		b.store.mu.Unlock()
+		back := n.connect("s", "c:a", 2) // its page ends at m1
+		sender.publish("t", "m2")
+		sender.wantAcks("m1=1 m2=2")
+		time.Sleep(time.Second)
+		sender.publish("t", "m3")
+		back.wantGot("m1! m2! m3")
+	})
+}

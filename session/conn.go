@@ -168,7 +168,6 @@ func (c *Conn) warm() {
 	c.mu.Unlock()
 	if closed {
 		c.detach()
-		return
 	}
 	c.socket.Resume()
 }

@@ -129,7 +129,7 @@ func (c *cursors) learn(s *subscription, row storage.Subscription) {
 	c.node.observe(row.Epoch)
 	switch {
 	case row.Attach == 0:
-		s.subscriber.tenant.lost(s)
+		c.node.begin(func(ctx context.Context) { s.subscriber.tenant.lost(ctx, s) })
 	case row.Attach > s.attached() && s.subscriber.client():
 		// Another node serves this client by now, and its word did not get here; unless this one is about to.
 		c.node.begin(func(ctx context.Context) {

@@ -155,9 +155,9 @@ func (f *feed) take(after uint64, page storage.Page) (more bool) {
 	}
 	f.sub.settleSpan(f.after+1, page.Through, false)
 	f.after = max(f.after, page.Through)
-	if page.Through < page.Head {
+	if page.Through < page.Head || f.after < t.contig {
 		t.advance(now)
-		return true
+		return true // or the topic went on while the page was read
 	}
 	if t.live == 0 && t.contig >= page.Head {
 		t.synced = true

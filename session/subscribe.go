@@ -116,11 +116,7 @@ func (c *Conn) unsubscribe(ctx context.Context, topic string) {
 			c.refuse(f, errStore)
 			return
 		}
-		for _, sibling := range c.tenant.connsOf(s) {
-			if fd := sibling.feed(topic); fd != nil {
-				sibling.unfollow(fd)
-			}
-		}
+		c.tenant.drop(s, topic)
 	} else if fd := c.feed(topic); fd != nil {
 		c.unfollow(fd)
 	}

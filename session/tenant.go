@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -238,13 +239,33 @@ func (t *tenant) reattach(s *subscriber, rows []storage.Subscription) {
 	}
 }
 
-// lost ends the feeds of a subscription whose row is gone: unsubscribed through another connection, or expired.
-func (t *tenant) lost(sub *subscription) {
-	for _, c := range t.connsOf(sub.subscriber) {
-		if f := c.feed(sub.topic.Name); f != nil && f.sub == sub {
+// lost ends the feeds of a subscription whose row is gone: unsubscribed through another node, or expired. It may have
+// been made again since.
+func (t *tenant) lost(ctx context.Context, sub *subscription) {
+	done, err := t.node.turns.take(ctx, turn{t.id, sub.subscriber.key})
+	if err != nil {
+		return
+	}
+	defer done()
+	call, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	rows, err := t.node.store.Attach(call, t.id, sub.subscriber.key, false)
+	if err != nil || slices.ContainsFunc(rows, func(r storage.Subscription) bool { return r.Topic == sub.topic }) {
+		return
+	}
+	t.drop(sub.subscriber, sub.topic.Name)
+}
+
+// drop ends a subscriber's feeds of a topic, and forgets the subscription. Its turn is held.
+func (t *tenant) drop(s *subscriber, topic string) {
+	for _, c := range t.connsOf(s) {
+		if f := c.feed(topic); f != nil {
 			c.unfollow(f)
 		}
 	}
+	t.mu.Lock()
+	delete(s.subs, topic)
+	t.mu.Unlock()
 }
 
 // takenOver closes a client's connection here: another node serves it.
