@@ -119,6 +119,8 @@ type Control interface {
 type Node struct {
 	ID      string
 	Started time.Time
+	Version string
+	Address string // host:port of its data plane, where other nodes send files; "": it has none
 	Figures []byte // JSON, for operators
 }
 
@@ -147,12 +149,27 @@ type Counters interface {
 	Reset(ctx context.Context, key string) error
 }
 
+// Leases name who holds a thing, for a time that the backplane measures.
+type Leases interface {
+	// Claim makes value the holder of key for ttl, or renews it. held is the holder then: another value where somebody
+	// else holds the key.
+	Claim(ctx context.Context, key, value string, ttl time.Duration) (held string, err error)
+	// Holder is who holds key, "" for nobody.
+	Holder(ctx context.Context, key string) (held string, err error)
+	// Release ends value's hold on key; it does nothing where another holds it.
+	Release(ctx context.Context, key, value string) error
+}
+
 // Backplane is one node's end of it.
 type Backplane interface {
 	Routes
 	Control
 	Presence
 	Counters
+	Leases
+	// Fault says what is wrong with this node's own end of it, nil where nothing is: it is deaf although what carries
+	// the backplane took what it sent. What carries it being out of reach for everyone is no node's own fault.
+	Fault() error
 	// Listen names who receives. Once, before the first Join.
 	Listen(r Receiver)
 	// Close ends this node's part; its lease and joins go at once. Idempotent.

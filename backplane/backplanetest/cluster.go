@@ -278,6 +278,9 @@ func closedRefuses(t *testing.T, c Cluster) {
 		"online":   second(a.Online(ctx, "s", []string{"u"})),
 		"nodes":    second(a.Nodes(ctx)),
 		"reset":    a.Reset(ctx, "k"),
+		"claim":    second(a.Claim(ctx, "k", "v", time.Second)),
+		"holder":   second(a.Holder(ctx, "k")),
+		"release":  a.Release(ctx, "k", "v"),
 		"add": func() error {
 			_, _, err := a.Add(ctx, "k", 1, time.Second)
 			return err

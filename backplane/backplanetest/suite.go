@@ -44,6 +44,9 @@ func Run(t *testing.T, open func(t *testing.T) Cluster) {
 		{"CountersWindowBeginsWithTheFirstAdd", countersWindow},
 		{"CountersResetForgets", countersReset},
 		{"CountersLoseNothingConcurrently", countersConcurrent},
+		{"LeaseHasOneHolder", leaseHasOneHolder},
+		{"LeaseEndsUnlessRenewed", leaseEnds},
+		{"LeaseClaimedByManyAtOnceIsOnes", leaseRace},
 		{"CloseEndsJoinsAndLease", closeNode},
 		{"ClosedNodeRefuses", closedRefuses},
 	} {

@@ -149,6 +149,34 @@ func (n *Backplane) Reset(_ context.Context, key string) error {
 	return nil
 }
 
+// Claim makes value the holder of key for ttl, or says who else is.
+func (n *Backplane) Claim(_ context.Context, key, value string, ttl time.Duration) (string, error) {
+	if n.closed.Load() {
+		return "", backplane.ErrUnavailable
+	}
+	return n.bus.leases.claim(key, value, ttl), nil
+}
+
+// Holder is who holds key.
+func (n *Backplane) Holder(_ context.Context, key string) (string, error) {
+	if n.closed.Load() {
+		return "", backplane.ErrUnavailable
+	}
+	return n.bus.leases.holder(key), nil
+}
+
+// Release ends value's hold on key.
+func (n *Backplane) Release(_ context.Context, key, value string) error {
+	if n.closed.Load() {
+		return backplane.ErrUnavailable
+	}
+	n.bus.leases.release(key, value)
+	return nil
+}
+
+// Fault is nil: nothing in one process goes deaf.
+func (n *Backplane) Fault() error { return nil }
+
 // Close takes the node off the bus. No call to its Receiver begins afterwards; one may be under way.
 func (n *Backplane) Close() error {
 	if n.closed.Swap(true) {

@@ -19,6 +19,7 @@ type Bus struct {
 	now      func() time.Time
 	presence presence
 	counters counters
+	leases   leases
 
 	mu       sync.RWMutex // guards the following
 	channels map[backplane.Channel]*channel
@@ -33,6 +34,7 @@ func newBus(now func() time.Time) *Bus {
 		now:      now,
 		presence: presence{now: now, nodes: map[*Backplane]*attendance{}},
 		counters: counters{now: now, windows: map[string]window{}},
+		leases:   leases{now: now, byKey: map[string]lease{}},
 		channels: map[backplane.Channel]*channel{},
 		nodes:    map[*Backplane]struct{}{},
 	}
