@@ -49,6 +49,8 @@ type PostgresServer struct {
 	*Server
 	password string
 	data     string
+	as       *syscall.Credential // whom it runs as; nil: whom the test runs as
+	settings []string
 }
 
 // StartPostgres starts a Postgres of t's own; settings are "name=value". It ends with t.
@@ -85,26 +87,33 @@ func (p *PostgresServer) Exec(sql string) {
 	}
 }
 
-// Demote restarts the server as a standby: in recovery, following nobody, taking reads alone.
-func (p *PostgresServer) Demote() {
-	p.t.Helper()
-	p.Stop()
-	if err := os.WriteFile(filepath.Join(p.data, "standby.signal"), nil, 0o644); err != nil {
-		p.t.Fatal(err)
+// postgresPrograms is where Debian keeps them, off PATH.
+const postgresPrograms = "/usr/lib/postgresql/*/bin"
+
+// newPostgres makes an empty server and starts it.
+func newPostgres(t testing.TB, settings ...string) (*PostgresServer, error) {
+	p, err := unmadePostgres(t, rand.Text(), settings)
+	if err != nil {
+		return p, err
 	}
-	p.Restart()
+	secret := filepath.Join(p.dir, "password")
+	if err := os.WriteFile(secret, []byte(p.password), 0o644); err != nil { // the folder is its owner's alone
+		return p, err
+	}
+	// The server syncs; the making of an empty one need not.
+	if err := p.tool("initdb", "--no-sync", "--auth=scram-sha-256", "--pwfile="+secret, "--username=postgres",
+		"--encoding=UTF8", "--locale=C", "--pgdata="+p.data); err != nil {
+		return p, err
+	}
+	if err := p.start(); err != nil {
+		return p, err
+	}
+	return p, p.exec(context.Background(), "CREATE ROLE "+owner+" LOGIN PASSWORD '"+p.password+"'")
 }
 
-// Promote makes a standby the primary of a new timeline.
-func (p *PostgresServer) Promote() { p.t.Helper(); p.Exec("SELECT pg_promote()") }
-
-func newPostgres(t testing.TB, settings ...string) (*PostgresServer, error) {
-	const debian = "/usr/lib/postgresql/*/bin"
-	server, err := binary("postgres", "postgresql", debian)
-	if err != nil {
-		return nil, err
-	}
-	initdb, err := binary("initdb", "postgresql", debian)
+// unmadePostgres is a server that has no data yet and does not run.
+func unmadePostgres(t testing.TB, password string, settings []string) (*PostgresServer, error) {
+	server, err := binary("postgres", "postgresql", postgresPrograms)
 	if err != nil {
 		return nil, err
 	}
@@ -116,18 +125,7 @@ func newPostgres(t testing.TB, settings ...string) (*PostgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &PostgresServer{Server: s, password: rand.Text(), data: filepath.Join(s.dir, "data")}
-	secret := filepath.Join(s.dir, "password")
-	if err := os.WriteFile(secret, []byte(p.password), 0o644); err != nil { // the folder is its owner's alone
-		return p, err
-	}
-	// The server syncs; the making of an empty one need not.
-	build := exec.Command(initdb, "--no-sync", "--auth=scram-sha-256", "--pwfile="+secret, "--username=postgres",
-		"--encoding=UTF8", "--locale=C", "--pgdata="+p.data)
-	build.Dir, build.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: as}
-	if said, err := build.CombinedOutput(); err != nil {
-		return p, fmt.Errorf("testenv: initdb: %w\n%s", err, said)
-	}
+	p := &PostgresServer{Server: s, password: password, data: filepath.Join(s.dir, "data"), as: as, settings: settings}
 	_, port, _ := net.SplitHostPort(s.addr)
 	s.quit = syscall.SIGINT // "fast": ends the sessions, keeps the rest in order
 	s.command = func() *exec.Cmd {
@@ -141,10 +139,24 @@ func newPostgres(t testing.TB, settings ...string) (*PostgresServer, error) {
 		return cmd
 	}
 	s.ready = func(ctx context.Context) error { return p.exec(ctx, "SELECT") }
-	if err := s.start(); err != nil {
-		return p, err
+	return p, nil
+}
+
+// tool runs one of Postgres' programs to its end, as the server's user and in its folder.
+func (p *PostgresServer) tool(name string, args ...string) error {
+	path, err := binary(name, "postgresql", postgresPrograms)
+	if err != nil {
+		return err
 	}
-	return p, p.exec(context.Background(), "CREATE ROLE "+owner+" LOGIN PASSWORD '"+p.password+"'")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir, cmd.SysProcAttr = p.dir, &syscall.SysProcAttr{Credential: p.as}
+	cmd.Env = append(os.Environ(), "PGPASSWORD="+p.password)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("testenv: %s: %w\n%s", name, err, said)
+	}
+	return nil
 }
 
 func (p *PostgresServer) database() (dsn string, drop func() error, err error) {

@@ -170,3 +170,53 @@ func eventually(t *testing.T, claim string, holds func() bool) {
 		}
 	}
 }
+
+func TestPostgres_AStandbyFollowsIsAwaitedAndTakesOver(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
+	p := StartPostgres(t)
+	s := p.Standby()
+	dsn := p.Database()
+	run := func(dsn, sql string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		conn, err := pgx.Connect(ctx, dsn)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(context.WithoutCancel(ctx))
+		_, err = conn.Exec(ctx, sql)
+		return err
+	}
+	query(t, dsn, "SELECT 'made' FROM (SELECT 1) x")
+	p.Exec("CREATE TABLE streamed ()")
+	s.CatchUp(p)
+	if got := query(t, s.Admin(), "SELECT pg_is_in_recovery()::text || to_regclass('streamed')::text"); got != "truestreamed" {
+		t.Fatalf("the standby says %s, want that it is one and has the table", got)
+	}
+
+	p.Synchronous(s)
+	s.Freeze()
+	if err := run(p.Admin(), "CREATE TABLE awaited ()"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("commit with the standby frozen: %v, want that it waits", err)
+	}
+	s.Thaw()
+	p.Exec("CREATE TABLE confirmed ()")
+	p.Synchronous(nil)
+	s.Detach()
+	p.Exec("CREATE TABLE missed ()")
+
+	p.Kill()
+	s.Promote()
+	if got := query(t, Hosts(dsn, p, s), "SELECT pg_is_in_recovery()::text"); got != "false" {
+		t.Fatalf("in recovery = %s, want the promoted one", got)
+	}
+	if got := query(t, s.Admin(), "SELECT coalesce(to_regclass('confirmed')::text, 'lost') || coalesce(to_regclass('missed')::text, 'lost')"); got != "confirmedlost" {
+		t.Fatalf("the promoted one has %s, want what was confirmed and not what it missed", got)
+	}
+	p.Follow(s)
+	s.Exec("CREATE TABLE turned ()")
+	p.CatchUp(s)
+	if got := query(t, p.Admin(), "SELECT to_regclass('turned')::text"); got != "turned" {
+		t.Fatalf("the old primary has %s, want what the new one made", got)
+	}
+}
