@@ -36,7 +36,12 @@ type Config struct {
 	DBUser      string
 	DBPass      secret
 	DBSSLMode   string
-	RedisURL    secret
+
+	RedisURL       secret
+	RedisURLs      secret
+	ClusterPort    int
+	ClusterAddress string // "": found
+	ClusterSecret  secret // "": derived from MasterKey
 
 	MasterKey         secret // 32 raw bytes, or ""
 	MasterKeyPrevious secret
@@ -80,7 +85,12 @@ const (
 
 	creationAnyone = "anyone"
 	creationAdmin  = "admin"
+
+	sslPrefer = "prefer"
 )
+
+// minClusterSecret is the least length of CLUSTER_SECRET.
+const minClusterSecret = 16
 
 // settings is the table of every setting: its name, what it takes, its default, and what it is for.
 func (c *Config) settings() []setting {
@@ -107,10 +117,15 @@ func (c *Config) settings() []setting {
 		{"", "DB_NAME", "fastport", "The database.", textValue{&c.DBName, "a database's name"}},
 		{"", "DB_USER", "fastport", "The role to log in as.", textValue{&c.DBUser, "a database role"}},
 		{"", "DB_PASS", "", "Password of DB_USER.", secretValue{&c.DBPass, "a password"}},
-		{"", "DB_SSLMODE", "", "TLS towards DB_HOST; none: verify-full towards another machine, prefer on this one.", choiceValue{&c.DBSSLMode, []string{"disable", "prefer", "require", "verify-ca", "verify-full"}}},
-		{"", "REDIS_URL", "", "Refused: clusters are not in this version.", secretValue{&c.RedisURL, "nothing in this version, which runs one node"}},
+		{"", "DB_SSLMODE", "", "TLS towards DB_HOST; none: verify-full, but prefer (TLS where the server has it, unverified) where DB_HOST is this machine or a name without a dot, as in a compose file.", choiceValue{&c.DBSSLMode, []string{"disable", "prefer", "require", "verify-ca", "verify-full"}}},
 
-		{"Secrets at rest", "MASTER_KEY", "", "Seals what the store keeps of clients' push credentials; none: one is made in MASTER_KEY_FILE.", keyValue{&c.MasterKey}},
+		{"Cluster", "REDIS_URL", "", "Redis: makes this a node of a cluster, with all others that have the same Redis and Postgres.", secretValue{&c.RedisURL, "an address like redis://:password@host:6379, or rediss:// for TLS; for Sentinel redis://sentinel:26379?master_name=mymaster&addr=sentinel-2:26379"}},
+		{"", "REDIS_URLS", "", "The same, where it is a Redis Cluster; instead of REDIS_URL.", secretValue{&c.RedisURLs, "addresses of some of its nodes, separated by commas, like redis://:password@a:6379,redis://:password@b:6379"}},
+		{"", "CLUSTER_PORT", "0", "Where other nodes send files to this one; 0: any free port.", port(&c.ClusterPort)},
+		{"", "CLUSTER_ADDRESS", "", "What other nodes dial for it; none: the address of this machine by which it reaches Redis.", textValue{&c.ClusterAddress, "a host name or address, with :port or without"}},
+		{"", "CLUSTER_SECRET", "", "What nodes prove to each other with; none: derived from MASTER_KEY.", secretValue{&c.ClusterSecret, "at least 16 characters, the same on every node"}},
+
+		{"Secrets at rest", "MASTER_KEY", "", "Seals what the store keeps of clients' push credentials; none: one is made in MASTER_KEY_FILE. A cluster needs it, the same on every node.", keyValue{&c.MasterKey}},
 		{"", "MASTER_KEY_PREVIOUS", "", "The key before, while what it sealed is still there.", keyValue{&c.MasterKeyPrevious}},
 		{"", "MASTER_KEY_FILE", "./data/master.key", "Where a key is made and found again if MASTER_KEY is not set. Back it up.", textValue{&c.MasterKeyFile, "a file"}},
 
@@ -213,12 +228,10 @@ func (c *Config) Validate() error {
 			c.warn("both DATABASE_URL and DB_HOST are set: DATABASE_URL is used")
 		}
 	}
-	if c.RedisURL != "" {
-		if c.DBType != dbPostgres {
-			fault("REDIS_URL needs Postgres, which the nodes of a cluster share: set DATABASE_URL, or unset REDIS_URL to run one node on %s", c.DBType)
-		}
-		fault("REDIS_URL: this version runs one node, without Redis: unset it")
+	if c.DBType == dbPostgres && c.DatabaseURL == "" && c.sslMode() == sslPrefer && c.DBSSLMode == "" && !thisMachine(c.DBHost) {
+		c.warn("DB_HOST=%s is reached with TLS only where it offers it, and without a look at its certificate: set DB_SSLMODE=verify-full unless the network is yours alone", c.DBHost)
 	}
+	c.validateCluster(fault)
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		fault("TLS_CERT and TLS_KEY go together: set both, or neither")
 	}
@@ -236,6 +249,41 @@ func (c *Config) Validate() error {
 		c.warn("ADMIN_PASS IS AN EXAMPLE FROM THE DOCUMENTATION. ANYBODY CAN LOG IN AS %s. CHANGE IT NOW.", strings.ToUpper(c.AdminUser))
 	}
 	return errors.Join(faults...)
+}
+
+// Cluster reports whether the node shares its work with others.
+func (c *Config) Cluster() bool { return c.RedisURL != "" || c.RedisURLs != "" }
+
+// validateCluster settles what a node of a cluster needs.
+func (c *Config) validateCluster(fault func(format string, args ...any)) {
+	if !c.Cluster() {
+		return
+	}
+	name := "REDIS_URL"
+	if c.RedisURL == "" {
+		name = "REDIS_URLS"
+	}
+	if c.RedisURL != "" && c.RedisURLs != "" {
+		fault("REDIS_URL and REDIS_URLS are both set: REDIS_URL is for one Redis or Sentinel, REDIS_URLS for a Redis Cluster; set one of them")
+	}
+	for _, address := range append(commaList(c.RedisURLs.Reveal()), commaList(c.RedisURL.Reveal())...) {
+		if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
+			fault("%s: takes addresses like redis://:password@host:6379 or rediss://…", name)
+			break
+		}
+	}
+	if c.DBType != dbPostgres {
+		fault("%s needs Postgres, which the nodes of a cluster share: set DATABASE_URL, or unset %s to run one node on %s", name, name, c.DBType)
+	}
+	if c.MasterKey == "" {
+		fault("%s needs MASTER_KEY, the same on every node: `openssl rand -base64 32` makes one", name)
+	}
+	if s := c.ClusterSecret.Reveal(); s != "" && len(s) < minClusterSecret {
+		fault("CLUSTER_SECRET is shorter than %d characters: takes a longer one, or none to derive it from MASTER_KEY", minClusterSecret)
+	}
+	if c.ClusterPort > 0 && (c.ClusterPort == c.Port || c.ClusterPort == c.MetricsPort) {
+		fault("CLUSTER_PORT=%d is PORT or METRICS_PORT as well: takes another port, or 0 for any", c.ClusterPort)
+	}
 }
 
 func (c *Config) warn(format string, args ...any) {
@@ -271,10 +319,25 @@ func (c *Config) PostgresURL() string {
 		Host:   net.JoinHostPort(c.DBHost, strconv.Itoa(c.DBPort)),
 		Path:   "/" + c.DBName,
 	}
-	if c.DBSSLMode != "" {
-		u.RawQuery = url.Values{"sslmode": {c.DBSSLMode}}.Encode()
+	if mode := c.sslMode(); mode != "" {
+		u.RawQuery = url.Values{"sslmode": {mode}}.Encode()
 	}
 	return u.String()
+}
+
+// sslMode is DB_SSLMODE, or what goes for DB_HOST without one. A name without a dot is a service beside this one, in a
+// compose file or a namespace, which as a rule has no certificate for it. "": the store verifies.
+func (c *Config) sslMode() string {
+	if c.DBSSLMode == "" && !strings.ContainsAny(c.DBHost, ".:") {
+		return sslPrefer
+	}
+	return c.DBSSLMode
+}
+
+// thisMachine reports whether a host is never another machine.
+func thisMachine(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Level is LOG_LEVEL.

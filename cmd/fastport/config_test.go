@@ -146,13 +146,73 @@ func TestConfig_RefusesWhatCannotRun(t *testing.T) {
 		{map[string]string{"DB_TYPE": "postgres"}, "needs DATABASE_URL"},
 		{map[string]string{"DATABASE_URL": "mysql://h/d"}, "DATABASE_URL: takes an address like postgres://"},
 		{map[string]string{"REDIS_URL": "redis://h"}, "REDIS_URL needs Postgres"},
-		{map[string]string{"REDIS_URL": "redis://h", "DB_HOST": "h"}, "this version runs one node"},
+		{map[string]string{"REDIS_URLS": "redis://h,redis://i", "DB_TYPE": "memory"}, "REDIS_URLS needs Postgres"},
+		{map[string]string{"REDIS_URL": "redis://h", "DB_HOST": "h"}, "REDIS_URL needs MASTER_KEY"},
+		{cluster("REDIS_URLS", "redis://a"), "REDIS_URL and REDIS_URLS are both set"},
+		{cluster("REDIS_URL", "localhost:6379"), "REDIS_URL: takes addresses like redis://"},
+		{cluster("REDIS_URL", "", "REDIS_URLS", "redis://a,b:6379"), "REDIS_URLS: takes addresses like redis://"},
+		{cluster("CLUSTER_SECRET", "short"), "CLUSTER_SECRET is shorter than 16"},
+		{cluster("CLUSTER_PORT", "3000"), "CLUSTER_PORT=3000 is PORT"},
 		{map[string]string{"METRICS_PORT": "3000"}, "METRICS_PORT=3000 is PORT as well"},
 		{map[string]string{"TLS_KEY": "key.pem"}, "TLS_CERT and TLS_KEY go together"},
 		{map[string]string{"ADMIN_PASS": "elevenchars"}, "shorter than 12 characters"},
 	} {
 		if _, err := loadFrom(t, nil, c.env, ""); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: err = %v, want %q in it", c.env, err, c.want)
+		}
+	}
+}
+
+// cluster is what a node of a cluster needs, and more.
+func cluster(more ...string) environment {
+	env := environment{"DATABASE_URL": "postgres://u@h/d", "REDIS_URL": "redis://h:6379", "MASTER_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}
+	for i := 0; i < len(more); i += 2 {
+		env[more[i]] = more[i+1]
+	}
+	return env
+}
+
+func TestConfig_ClusterIsMadeByRedisAndSaysWhichWithoutItsPassword(t *testing.T) {
+	for _, c := range []struct{ url, urls, want string }{
+		{"redis://:s3cr3t@r:6379", "", "r:6379"},
+		{"rediss://u:s3cr3t@r:6379/1", "", "r:6379"},
+		{"redis://:s3cr3t@s1:26379?master_name=main&addr=s2:26379", "", "main by Sentinel at s1:26379, s2:26379"},
+		{"", "redis://:s3cr3t@a:1, redis://:s3cr3t@b:2", "a:1, b:2"},
+		{"", "", ""},
+	} {
+		got, err := loadFrom(t, nil, cluster("REDIS_URL", c.url, "REDIS_URLS", c.urls), "")
+		if err != nil {
+			t.Errorf("%s%s: %v", c.url, c.urls, err)
+			continue
+		}
+		if text := redisText(got); text != c.want || got.Cluster() != (c.want != "") {
+			t.Errorf("%s%s: cluster %v on %q, want %q", c.url, c.urls, got.Cluster(), text, c.want)
+		}
+	}
+}
+
+func TestConfig_TLSTowardsPostgresGivesWayOnlyForNamesWithoutADot(t *testing.T) {
+	for _, c := range []struct {
+		host, mode, query string
+		warned            bool
+	}{
+		{"postgres", "", "?sslmode=prefer", true}, // the compose file of the first documents
+		{"postgres", "verify-full", "?sslmode=verify-full", false},
+		{"localhost", "", "?sslmode=prefer", false},
+		{"127.0.0.1", "", "", false}, // the store knows what to do
+		{"db.example.com", "", "", false},
+		{"10.0.0.5", "", "", false},
+		{"fd00::5", "", "", false},
+	} {
+		got, err := loadFrom(t, nil, map[string]string{"DB_HOST": c.host, "DB_SSLMODE": c.mode}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if url := got.PostgresURL(); !strings.HasSuffix(url, "/fastport"+c.query) {
+			t.Errorf("%s %s: %s, want %q at its end", c.host, c.mode, url, c.query)
+		}
+		if warned := strings.Contains(strings.Join(got.Warnings, ""), "DB_SSLMODE=verify-full"); warned != c.warned {
+			t.Errorf("%s %s: warnings = %q, want one: %v", c.host, c.mode, got.Warnings, c.warned)
 		}
 	}
 }
@@ -171,7 +231,8 @@ func TestConfig_ExamplePasswordsWarnLoudly(t *testing.T) {
 
 func TestConfig_SecretsAreNeverShown(t *testing.T) {
 	const leak = "s3cr3t-s3cr3t-s3cr3t"
-	c, err := loadFrom(t, nil, map[string]string{"ADMIN_PASS": leak, "DB_PASS": leak, "DB_HOST": "h", "DATABASE_URL": "postgres://u:" + leak + "@h/d"}, "")
+	c, err := loadFrom(t, nil, map[string]string{"ADMIN_PASS": leak, "DB_PASS": leak, "DB_HOST": "h", "DATABASE_URL": "postgres://u:" + leak + "@h/d", "REDIS_URL": "redis://:" + leak + "@h",
+		"CLUSTER_SECRET": leak, "MASTER_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +245,7 @@ func TestConfig_SecretsAreNeverShown(t *testing.T) {
 			t.Errorf("a secret is shown: %s", shown)
 		}
 	}
-	_, err = loadFrom(t, nil, map[string]string{"DATABASE_URL": "postgres//u:" + leak + "@h/d", "MASTER_KEY": leak}, "ADMIN_PASS '"+leak+"\n")
+	_, err = loadFrom(t, nil, map[string]string{"DATABASE_URL": "postgres//u:" + leak + "@h/d", "MASTER_KEY": leak, "REDIS_URL": "redis//" + leak}, "ADMIN_PASS '"+leak+"\n")
 	if err == nil || strings.Contains(err.Error(), leak) {
 		t.Errorf("err = %v, want faults without the secret", err)
 	}

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	bus "github.com/fastport/fastport/backplane/memory"
+	"github.com/fastport/fastport/backplane"
 	"github.com/fastport/fastport/gateway"
 	"github.com/fastport/fastport/session"
 	"github.com/fastport/fastport/storage"
@@ -33,9 +33,10 @@ type Node struct {
 	id        string
 	log       *slog.Logger
 	storeText string // which store, for people
+	planeText string // which Redis, for people; "": none
 
 	store    storage.Store
-	plane    *bus.Backplane
+	plane    backplane.Backplane
 	engine   *session.Node
 	server   *gateway.Server
 	listener net.Listener
@@ -78,7 +79,9 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 	if n.store, n.storeText, err = openStore(ctx, c); err != nil {
 		return nil, err
 	}
-	n.plane = bus.NewBus().Node(n.id)
+	if n.plane, n.planeText, err = openPlane(ctx, c, n.id, n.log); err != nil {
+		return nil, err
+	}
 	catalog := session.NewCatalog(session.CatalogConfig{
 		Store: n.store, Control: n.plane, Sealer: sealer, Logger: n.log, MaxRetention: c.MaxRetention,
 	})

@@ -57,6 +57,9 @@ func serve(ctx context.Context, e *env, c *Config) error {
 // announce says what people want to know of a server that has just started.
 func announce(e *env, n *Node) {
 	fmt.Fprintf(e.Stdout, "Using %s\n", n.storeText)
+	if n.planeText != "" {
+		fmt.Fprintf(e.Stdout, "Redis: %s\n", n.planeText)
+	}
 	switch {
 	case n.config.AdminPass == "":
 		fmt.Fprintln(e.Stdout, "The admin API is off: set ADMIN_PASS to turn it on")
