@@ -415,6 +415,14 @@ func (s *faultyStore) Settle(ctx context.Context, b []storage.Settlement) ([]sto
 	}
 	s.mu.Lock()
 	s.settled++
+	b = slices.Clone(b)
+	for i := range b {
+		if own, ok := strings.CutPrefix(b[i].Epoch, s.epoch); ok {
+			b[i].Epoch = own
+		} else {
+			b[i].Epoch = "another"
+		}
+	}
 	s.mu.Unlock()
 	return s.withHistory(s.Store.Settle(ctx, b))
 }

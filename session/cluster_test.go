@@ -350,6 +350,27 @@ func TestHistory_AnotherOneReadsEveryPositionAgain(t *testing.T) {
 	})
 }
 
+// An ack that was on its way when the history changed names, by its seq, another message of the new one.
+func TestHistory_AcksOfTheOldOneSettleNothingOfTheNew(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		n := b.node()
+		sub, sender := n.connect("s", "c:a", 2), n.connect("s", "", 2)
+		sub.subscribe("t")
+		sender.publish("t", "m1")
+		sub.ack("m1")
+		b.store.newHistory()
+		time.Sleep(3 * time.Second)
+		sub.wantGot("m1 m1!")
+		sub.ack("m1")
+		time.Sleep(3 * time.Second)
+		sub.wantGot("")
+		if totals, err := b.store.Totals(b.Context()); err != nil || totals.Messages != 0 {
+			t.Errorf("%d messages are kept (%v), want none: the ack of the new history counts", totals.Messages, err)
+		}
+	})
+}
+
 func (s *faultyStore) newHistory() { s.mu.Lock(); s.epoch += "next-"; s.mu.Unlock() }
 
 func TestSubscribe_WithoutTheBackplaneRestsOnTheStore(t *testing.T) {

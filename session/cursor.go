@@ -99,7 +99,8 @@ func (c *cursors) settle(ctx context.Context, part []*subscription) error {
 	batch := make([]storage.Settlement, len(part))
 	for i, s := range part {
 		s.mu.Lock()
-		batch[i] = storage.Settlement{Subscriber: s.subscriber.key, Topic: s.topic, Acked: s.acked, GivenUp: s.givenUp, Attach: s.attach}
+		batch[i] = storage.Settlement{Subscriber: s.subscriber.key, Topic: s.topic, Acked: s.acked, GivenUp: s.givenUp,
+			Attach: s.attach, Epoch: s.epoch}
 		s.acked, s.givenUp = nil, nil
 		s.mu.Unlock()
 	}
@@ -107,8 +108,10 @@ func (c *cursors) settle(ctx context.Context, part []*subscription) error {
 	for i, s := range part {
 		s.mu.Lock()
 		if err != nil {
-			s.acked = s.acked.Union(batch[i].Acked)
-			s.givenUp = s.givenUp.Union(batch[i].GivenUp)
+			if s.epoch == batch[i].Epoch {
+				s.acked = s.acked.Union(batch[i].Acked)
+				s.givenUp = s.givenUp.Union(batch[i].GivenUp)
+			}
 			s.mu.Unlock()
 			continue
 		}
@@ -142,7 +145,11 @@ func (c *cursors) learn(s *subscription, row storage.Subscription) {
 				s.subscriber.tenant.takenOver(s.subscriber)
 			}
 		})
-	case c.node.agrees(row.Epoch):
-		s.union(row.Settled)
+	case c.node.agrees(row.Epoch) && !s.union(row):
+		// What it knew was of a history that is over, and was not taken. Now it knows the row, and its feed starts there.
+		s.restart(row)
+		if t := s.subscriber.tenant.find(s.topic.Name); t != nil {
+			c.node.rewind(t)
+		}
 	}
 }

@@ -140,12 +140,16 @@ func (t *topic) row(ctx context.Context, key storage.Subscriber) storage.Subscri
 	}
 }
 
-// restart forgets everything but what the row says.
+// restart forgets everything but what the row says. A row of no known history leaves the old one's name: what is
+// settled until the row is read is of that.
 func (s *subscription) restart(row storage.Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settled, s.acked, s.givenUp = row.Settled, nil, nil
 	s.attach = row.Attach
+	if row.Epoch != "" {
+		s.epoch = row.Epoch
+	}
 }
 
 // forget drops what is out on a feed: it comes again from the store. topic.mu is held.

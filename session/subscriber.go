@@ -46,7 +46,8 @@ type subscription struct {
 	acked   storage.Ranges // not in the row yet
 	givenUp storage.Ranges // not in the row yet; counts only under attach
 	attach  int64
-	listed  bool // in the cursors' hands
+	epoch   string // the history that all of these are of
+	listed  bool   // in the cursors' hands
 }
 
 // settle records seq as acked or given up; the cursors carry it to the row.
@@ -96,19 +97,28 @@ func (s *subscription) attached() int64 {
 	return s.attach
 }
 
-// merge takes in a row.
+// merge takes in a row. One of another history than before takes the place of what was known.
 func (s *subscription) merge(row storage.Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settled = s.settled.Union(row.Settled)
+	if s.epoch == "" || s.epoch != row.Epoch && s.subscriber.tenant.node.agrees(row.Epoch) {
+		s.settled, s.acked, s.givenUp, s.epoch = nil, nil, nil, row.Epoch
+	}
+	if s.epoch == row.Epoch {
+		s.settled = s.settled.Union(row.Settled)
+	}
 	s.attach = row.Attach
 }
 
-// union takes in what a row has settled.
-func (s *subscription) union(settled storage.Ranges) {
+// union takes in what a row has settled. False: the row is of another history than what is known here.
+func (s *subscription) union(row storage.Subscription) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settled = s.settled.Union(settled)
+	if row.Epoch != s.epoch {
+		return false
+	}
+	s.settled = s.settled.Union(row.Settled)
+	return true
 }
 
 // quiet reports whether nothing is to come of the subscription any more: no feed, no flush, no ack before its note.

@@ -181,6 +181,9 @@ type Settlement struct {
 	Acked      Ranges // a fact, whoever brings it
 	GivenUp    Ranges // counts only while Attach is current
 	Attach     int64
+	// Epoch is the history that the seqs are of. Where the store's is another by now, they name other messages and
+	// settle nothing. Empty: whatever it is.
+	Epoch string
 }
 
 // Subscriptions holds the durable subscriptions.
@@ -195,8 +198,8 @@ type Subscriptions interface {
 	// and all count as seen now.
 	Attach(ctx context.Context, session string, sub Subscriber, bump bool) ([]Subscription, error)
 	// Settle merges (union) in one batch and returns each subscription as merged, in the order given. What lies beyond
-	// the topic's head is left out: it speaks of another history and must not settle what is still to come. A
-	// subscription that is gone comes back with Attach 0.
+	// the topic's head is left out, and all that is of another history (see Settlement.Epoch), so that nothing settles
+	// what is still to come. A subscription that is gone comes back with Attach 0.
 	Settle(ctx context.Context, batch []Settlement) ([]Subscription, error)
 	// Seen renews the subscriptions of subscribers that are attached, so that they do not expire.
 	Seen(ctx context.Context, session string, subs []Subscriber) error

@@ -97,9 +97,12 @@ func (s *Store) Settle(_ context.Context, batch []storage.Settlement) ([]storage
 			continue
 		}
 		own := t.subscriptions[b.Subscriber]
-		done := b.Acked
-		if b.Attach == own.attach {
-			done = done.Union(b.GivenUp)
+		var done storage.Ranges
+		if b.Epoch == "" || b.Epoch == s.epoch {
+			done = b.Acked
+			if b.Attach == own.attach {
+				done = done.Union(b.GivenUp)
+			}
 		}
 		own.settled = own.settled.Union(done.Intersect(storage.Span(1, t.head)))
 		out[i] = s.view(b.Subscriber, s.sessions[b.Topic.Session], t)

@@ -74,17 +74,18 @@ func (s *Store) Settle(ctx context.Context, batch []storage.Settlement) ([]stora
 	}
 	n := len(batch)
 	sessions, names, subscribers := make([]string, n), make([]string, n), make([]string, n)
-	acked, givenUp, attach := make([]string, n), make([]string, n), make([]int64, n)
+	acked, givenUp, attach, epochs := make([]string, n), make([]string, n), make([]int64, n), make([]string, n)
 	for i, b := range batch {
 		sessions[i], names[i], subscribers[i] = b.Topic.Session, b.Topic.Name, string(b.Subscriber)
 		acked[i], givenUp[i], attach[i] = multirange(b.Acked), multirange(b.GivenUp), b.Attach
+		epochs[i] = b.Epoch
 	}
 	var settled []string
 	var heads []uint64
 	var epoch string
 	err := s.row(ctx, `
-		SELECT attach, settled, heads, epoch FROM settle_subscriptions($1, $2, $3, $4, $5, $6)`,
-		sessions, names, subscribers, acked, givenUp, attach).Scan(&attach, &settled, &heads, &epoch)
+		SELECT attach, settled, heads, epoch FROM settle_subscriptions($1, $2, $3, $4, $5, $6, $7)`,
+		sessions, names, subscribers, acked, givenUp, attach, epochs).Scan(&attach, &settled, &heads, &epoch)
 	if err != nil {
 		return nil, failed(ctx, "settle", err)
 	}

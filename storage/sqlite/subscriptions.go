@@ -184,9 +184,12 @@ func (s *Store) settle(db *conn, b *storage.Settlement) (out storage.Subscriptio
 	if err != nil {
 		return out, 0, err
 	}
-	done := b.Acked
-	if b.Attach == out.Attach {
-		done = done.Union(b.GivenUp)
+	var done storage.Ranges
+	if b.Epoch == "" || b.Epoch == s.epoch {
+		done = b.Acked
+		if b.Attach == out.Attach {
+			done = done.Union(b.GivenUp)
+		}
 	}
 	out.Settled = before.Union(done.Intersect(storage.Span(1, out.Head)))
 	merged := out.Settled.AppendBinary([]byte{})

@@ -118,6 +118,24 @@ var subscriptionClaims = []claim{
 			r.t.Fatalf("attach of nobody = %v, want none", none)
 		}
 	}},
+	{"Settle_TakesNothingOfAnotherHistory", storage.Options{}, func(r *rig) {
+		at := r.topic()
+		now := r.subscribe("c:me", at)
+		r.append(entry(at, "a"), entry(at, "b"), entry(at, "c"))
+		got, err := r.st.Settle(r.ctx(), []storage.Settlement{
+			{Subscriber: "c:me", Topic: at, Acked: storage.Span(1, 1), GivenUp: storage.Span(2, 2), Attach: now.Attach, Epoch: now.Epoch + "x"},
+			{Subscriber: "c:me", Topic: at, Acked: storage.Span(3, 3), Epoch: now.Epoch},
+		})
+		r.ok(err, "settle")
+		for _, sub := range got {
+			if !slices.Equal(sub.Settled, storage.Span(3, 3)) && !(len(sub.Settled) == 0 && sub.Epoch == now.Epoch) {
+				r.t.Fatalf("settled = %v in %s, want 3 alone in %s", sub.Settled, sub.Epoch, now.Epoch)
+			}
+		}
+		if again := r.subscribe("c:me", at); !slices.Equal(again.Settled, storage.Span(3, 3)) {
+			r.t.Fatalf("settled = %v, want 3 alone: the rest speaks of other messages", again.Settled)
+		}
+	}},
 	{"Settle_MergesAndGivesWhatItMerged", storage.Options{}, func(r *rig) {
 		a := r.topic()
 		b := storage.Topic{Session: a.Session, Name: "other"}

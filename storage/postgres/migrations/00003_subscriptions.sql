@@ -127,9 +127,11 @@ $$;
 
 -- +goose StatementBegin
 -- settle_subscriptions merges a batch: ranges are multiranges as text, results stand in the order given, attach 0 where
--- the subscription is gone. Nothing beyond the head is settled: it is of another history.
+-- the subscription is gone. What is of another history settles nothing: its seqs are of other messages. Nor does what
+-- is beyond the head.
 CREATE FUNCTION settle_subscriptions(
     p_sessions text[], p_names text[], p_subscribers text[], p_acked text[], p_given_up text[], p_attach bigint[],
+    p_epochs text[], -- '': whatever it is
     OUT attach bigint[], OUT settled text[], OUT heads bigint[], OUT epoch text
 )
 LANGUAGE plpgsql VOLATILE
@@ -139,6 +141,7 @@ AS $$
 DECLARE
     v_topics bigint[];
 BEGIN
+    epoch := store_epoch();
     -- Resolved first, so that what follows finds a row by both columns of its key, not by topic alone.
     SELECT array_agg((
                SELECT t.id FROM topics t WHERE t.session = w.session AND t.name = w.name
@@ -157,8 +160,9 @@ BEGIN
                    w.acked::int8multirange
                    + CASE WHEN w.attach = s.attach THEN w.given_up::int8multirange ELSE int8multirange() END
                ) * int8multirange(int8range(1, (SELECT c.head + 1 FROM counters c WHERE c.topic = w.topic)))) AS done
-        FROM unnest(v_topics, p_subscribers, p_acked, p_given_up, p_attach) w (topic, subscriber, acked, given_up, attach)
+        FROM unnest(v_topics, p_subscribers, p_acked, p_given_up, p_attach, p_epochs) w (topic, subscriber, acked, given_up, attach, epoch)
         JOIN subscriptions s ON s.topic = w.topic AND s.subscriber = w.subscriber
+        WHERE w.epoch IN ('', settle_subscriptions.epoch)
         GROUP BY s.topic, s.subscriber
     ) d
     WHERE u.topic = d.topic AND u.subscriber = d.subscriber AND NOT u.settled @> d.done;
@@ -168,7 +172,6 @@ BEGIN
     INTO attach, settled, heads
     FROM unnest(v_topics, p_subscribers) WITH ORDINALITY w (topic, subscriber, n)
     LEFT JOIN subscriptions s ON s.topic = w.topic AND s.subscriber = w.subscriber;
-    epoch := store_epoch();
 END
 $$;
 -- +goose StatementEnd
