@@ -10,13 +10,15 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/fastport/fastport/internal/daemon"
 )
 
 // Standby makes a server that follows p: a base backup, and from there p's log as it is written. It ends with p's test.
 // p's commits do not wait for it, unless Synchronous says so.
 func (p *PostgresServer) Standby() *PostgresServer {
 	p.t.Helper()
-	s, err := unmadePostgres(p.t, p.password, p.settings)
+	s, err := unmadePostgres(p.t, p.pg.Password, p.settings)
 	if s != nil {
 		p.t.Cleanup(s.end)
 	}
@@ -30,15 +32,15 @@ func (p *PostgresServer) Standby() *PostgresServer {
 // Follow makes p a standby of primary, whatever it was and held before, as an operator rebuilds a server that has failed.
 func (p *PostgresServer) Follow(primary *PostgresServer) {
 	p.t.Helper()
-	if p.run != nil {
+	if p.d.Running() {
 		p.Stop()
 	}
-	if err := os.RemoveAll(p.data); err != nil {
+	if err := os.RemoveAll(p.pg.Data); err != nil {
 		p.t.Fatal(err)
 	}
 	host, port, _ := net.SplitHostPort(primary.addr)
 	from := fmt.Sprintf("host=%s port=%s user=postgres sslmode=disable application_name=%s", host, port, p.standbyName())
-	if err := p.tool("pg_basebackup", "--dbname="+from, "--pgdata="+p.data, "--write-recovery-conf", "--wal-method=stream",
+	if err := p.pg.Tool("pg_basebackup", "--dbname="+from, "--pgdata="+p.pg.Data, "--write-recovery-conf", "--wal-method=stream",
 		"--checkpoint=fast", "--no-sync", "--no-password"); err != nil {
 		p.t.Fatal(err)
 	}
@@ -81,7 +83,7 @@ func (p *PostgresServer) CatchUp(primary *PostgresServer) {
 func (p *PostgresServer) Demote() {
 	p.t.Helper()
 	p.Stop()
-	if err := os.WriteFile(filepath.Join(p.data, "standby.signal"), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(p.pg.Data, "standby.signal"), nil, 0o644); err != nil {
 		p.t.Fatal(err)
 	}
 	p.Restart()
@@ -127,7 +129,7 @@ func (p *PostgresServer) awaitTrue(claim, sql string) {
 		if is {
 			return
 		}
-		if !pause(ctx) {
+		if !daemon.Pause(ctx) {
 			p.t.Fatalf("testenv: never: %s: %v\n%s", claim, err, p.log())
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/fastport/fastport/internal/daemon"
 )
 
 func query(t *testing.T, dsn, sql string) string {
@@ -142,13 +144,6 @@ func TestServers_DieWithAKilledTestProcess(t *testing.T) {
 	})
 }
 
-func TestBinary_MissingNamesThePackage(t *testing.T) {
-	_, err := binary("no-such-server", "some-package", "/nowhere/*")
-	if err == nil || !strings.Contains(err.Error(), "some-package") || !strings.Contains(err.Error(), "scripts/test-deps.sh") {
-		t.Fatalf("err = %v, want one that names the package and the script", err)
-	}
-}
-
 // named says whether a process has text in its command line.
 func named(text string) bool {
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -165,7 +160,7 @@ func eventually(t *testing.T, claim string, holds func() bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for !holds() {
-		if !pause(ctx) {
+		if !daemon.Pause(ctx) {
 			t.Fatalf("never: %s", claim)
 		}
 	}

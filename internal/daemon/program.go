@@ -1,4 +1,4 @@
-package testenv
+package daemon
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// binary finds a server's program on PATH, or in one of the folders where Debian keeps it off PATH.
-func binary(name, debianPackage string, folders ...string) (string, error) {
+// Program finds a server's program on PATH, or in one of the folders where Debian keeps it off PATH.
+func Program(name, debianPackage string, folders ...string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
@@ -21,11 +21,11 @@ func binary(name, debianPackage string, folders ...string) (string, error) {
 			return found[len(found)-1], nil // the newest version of those side by side
 		}
 	}
-	return "", fmt.Errorf("testenv: no %s on this machine: run scripts/test-deps.sh, or install the package %s", name, debianPackage)
+	return "", fmt.Errorf("daemon: no %s on this machine: run scripts/test-deps.sh, or install the package %s", name, debianPackage)
 }
 
-// unprivileged is the user that a server runs as which refuses to be root: nil where the test is not root itself.
-func unprivileged() (*syscall.Credential, error) {
+// Unprivileged is the user that a server runs as which refuses to be root: nil where this process is not root itself.
+func Unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
@@ -40,5 +40,5 @@ func unprivileged() (*syscall.Credential, error) {
 			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 		}
 	}
-	return nil, fmt.Errorf("testenv: root may not run Postgres, and there is neither a user postgres nor nobody")
+	return nil, fmt.Errorf("daemon: root may not run Postgres, and there is neither a user postgres nor nobody")
 }
