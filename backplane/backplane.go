@@ -86,7 +86,7 @@ type Receiver interface {
 	Heads(h *Heads)
 	Command(c *Command)
 	// Link tells of the subscribing side: false when it is dead, true when it is back (everything must be attached
-	// again: what came between is lost).
+	// again: what came between is lost, and no join has outlived it). It is up until told otherwise.
 	Link(up bool)
 }
 
@@ -170,8 +170,8 @@ type Backplane interface {
 	// Fault says what is wrong with this node's own end of it, nil where nothing is: it is deaf although what carries
 	// the backplane took what it sent. What carries it being out of reach for everyone is no node's own fault.
 	Fault() error
-	// Listen names who receives. Once, before the first Join.
+	// Listen names who receives. Once, before the first Join. Where the link is down, r.Link(false) is called meanwhile.
 	Listen(r Receiver)
-	// Close ends this node's part; its lease and joins go at once. Idempotent.
+	// Close ends this node's part; its lease and joins go at once. Idempotent. It must not be called by the Receiver.
 	Close() error
 }
