@@ -332,7 +332,7 @@ func TestNode_NothingIsLostOrRepeatedWhenConnectionsAreCutAndNodesDrain(t *testi
 				defer close(drained)
 				ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 				defer cancel()
-				old.server.Drain(ctx)
+				old.server.Drain(ctx, true)
 				old.end()
 			}()
 			defer func() { <-drained }()

@@ -187,7 +187,13 @@ func (c *conn) Resume() {
 }
 
 // Close begins an orderly close. See session.Socket.
-func (c *conn) Close(code protocol.CloseCode, reason string) { c.close(causeEngine, code, reason) }
+func (c *conn) Close(code protocol.CloseCode, reason string) {
+	why := causeEngine
+	if code == protocol.CloseDraining {
+		why = causeDrain
+	}
+	c.close(why, code, reason)
+}
 
 func (c *conn) close(why cause, code protocol.CloseCode, text string) {
 	c.mu.Lock()

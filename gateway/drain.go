@@ -1,37 +1,48 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/fastport/fastport/protocol"
+	"github.com/fastport/fastport/session"
 )
 
-// drainEnd is kept of a drain's time, at most, for the last closes to pass.
-const drainEnd = 2 * time.Second
-
-// abortWait bounds the wait for connections that were cut off: only an engine that blocks in Closed needs it.
-const abortWait = 5 * time.Second
+const (
+	// lastWords is kept of a drain's time, at most, for those who are still there: to answer what they have published,
+	// to close, and for the closes to pass.
+	lastWords = time.Second
+	// movePace is how long a drain takes for each client, if it has the time. The nodes that they go to let an address
+	// open 200 connections a second, and behind a balancer all may have one.
+	movePace = 10 * time.Millisecond
+	// abortWait bounds the wait for connections that were cut off: only an engine that blocks in Closed needs it.
+	abortWait = 5 * time.Second
+)
 
 var errStuck = errors.New("gateway: drain: connections are stuck in the engine")
 
-// Drain ends the server before ctx does: it stops accepting, closes WebSocket connections with 1012, each at its own
-// moment so that their reconnects do not come as one wave, lets HTTP requests end, and cuts off what is left when ctx
-// is done. Without a deadline in ctx all are closed at once. A further call waits for the first.
-func (s *Server) Drain(ctx context.Context) error {
-	s.drainOnce.Do(func() { s.drainErr = s.drain(ctx) })
+// Drain ends the server before ctx does. It stops accepting, and lets HTTP requests end. Where other nodes take its
+// clients (elsewhere), each of these has a random moment of its own, so that they do not come there as one wave: then
+// it is told to move, if its Peer is a [session.Leaver] that can, or is closed with 1012. Where there is no other node
+// all are closed at once, for whatever comes next can only begin when this one has ended. Who is still there at the
+// end is closed, and cut off when ctx is done. Without a deadline in ctx all that comes at once. A further call waits
+// for the first.
+func (s *Server) Drain(ctx context.Context, elsewhere bool) error {
+	s.drainOnce.Do(func() { s.drainErr = s.drain(ctx, elsewhere) })
 	return s.drainErr
 }
 
 // Close ends the server now; a Drain that is under way hurries.
 func (s *Server) Close() error {
 	s.hurryOnce.Do(func() { close(s.hurry) })
-	return s.Drain(context.Background())
+	return s.Drain(context.Background(), false)
 }
 
-func (s *Server) drain(ctx context.Context) error {
+func (s *Server) drain(ctx context.Context, elsewhere bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.life.Lock()
@@ -49,15 +60,18 @@ func (s *Server) drain(ctx context.Context) error {
 		defer close(served)
 		s.http.Shutdown(ctx) // what it leaves is cut off below
 	})
-	s.closeSpread(ctx)
-	for s.open.Load() > 0 {
-		select {
-		case <-s.none:
-			continue
-		case <-ctx.Done():
+	last := lastWords
+	if end, ok := ctx.Deadline(); ok {
+		left := time.Until(end)
+		last = max(0, min(last, left/2))
+		if elsewhere {
+			moving, stop := context.WithDeadline(ctx, end.Add(-last))
+			s.move(moving, left-last)
+			s.emptied(moving)
+			stop()
 		}
-		break
 	}
+	s.dismiss(last)
 	<-served
 	err := s.cutOff()
 	s.stopTick()
@@ -74,27 +88,92 @@ func (s *Server) drain(ctx context.Context) error {
 	return err
 }
 
-// closeSpread closes all connections, in random order, evenly over the time there is.
-func (s *Server) closeSpread(ctx context.Context) {
-	all := s.roster.all()
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	var each time.Duration
-	if end, ok := ctx.Deadline(); ok && len(all) > 0 {
-		left := time.Until(end)
-		each = max(0, left-min(drainEnd, left/2)) / time.Duration(len(all))
+// move has every client go, each at its moment, and returns when those that cannot be told have gone, or ctx is done.
+func (s *Server) move(ctx context.Context, left time.Duration) {
+	type leaver struct {
+		c  *conn
+		at time.Duration
 	}
-	start := time.Now()
-	for i, c := range all {
-		if wait := time.Until(start.Add(time.Duration(i) * each)); wait > time.Millisecond {
-			t := time.NewTimer(wait)
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				t.Stop()
-			}
+	all := s.roster.all()
+	// Whoever goes last has time for it.
+	spread := max(1, min(left*3/4, time.Duration(len(all))*movePace))
+	var untold []leaver
+	for _, c := range all {
+		at := rand.N(spread)
+		if l, ok := c.leaver(); !ok || !l.Move(at) {
+			untold = append(untold, leaver{c, at})
 		}
+	}
+	slices.SortFunc(untold, func(a, b leaver) int { return cmp.Compare(a.at, b.at) })
+	start := time.Now()
+	for _, l := range untold {
+		if l.c.state.Load() != stateOpen || !s.pause(ctx, start.Add(l.at)) {
+			continue
+		}
+		l.c.leave()
+	}
+}
+
+// pause waits until a moment. False: ctx was done, or the last connection gone, before.
+func (s *Server) pause(ctx context.Context, until time.Time) bool {
+	t := time.NewTimer(time.Until(until))
+	defer t.Stop()
+	for s.open.Load() > 0 {
+		select {
+		case <-t.C:
+			return ctx.Err() == nil
+		case <-s.none:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return false
+}
+
+// emptied waits until no connection is left, or ctx is done.
+func (s *Server) emptied(ctx context.Context) {
+	for s.open.Load() > 0 {
+		select {
+		case <-s.none:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// dismiss closes all connections and waits for them to be gone: half of the time for what they are still to be
+// answered, half for the closes.
+func (s *Server) dismiss(within time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), within/2)
+	defer cancel()
+	for _, c := range s.roster.all() {
+		c.leave()
+	}
+	s.emptied(ctx)
+	ctx, cancel = context.WithTimeout(context.Background(), within/2)
+	defer cancel()
+	for _, c := range s.roster.all() {
 		c.close(causeDrain, protocol.CloseDraining, "this node is going")
 	}
+	s.emptied(ctx)
+}
+
+// leaver is the connection's Peer as one that can go; false where it is none, or not there yet.
+func (c *conn) leaver() (session.Leaver, bool) {
+	if !c.opened.Load() {
+		return nil, false
+	}
+	l, ok := c.peer.(session.Leaver)
+	return l, ok
+}
+
+// leave closes the connection with 1012, behind the answers that its client waits for.
+func (c *conn) leave() {
+	if l, ok := c.leaver(); ok {
+		l.Leave()
+		return
+	}
+	c.close(causeDrain, protocol.CloseDraining, "this node is going")
 }
 
 // cutOff ends what is still there.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,9 +15,9 @@ import (
 	"github.com/fastport/fastport/session"
 )
 
-func TestDrain_SpreadsClosesAndEndsInTime(t *testing.T) {
+func TestDrain_SpreadsCloses(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg Config) {
-		const clients = 20
+		const clients = 40
 		r := start(t, cfg, nil)
 		var wg sync.WaitGroup
 		closedAt := make([]time.Time, clients)
@@ -28,30 +29,158 @@ func TestDrain_SpreadsClosesAndEndsInTime(t *testing.T) {
 			})
 		}
 		r.opened(clients)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		// An hour: with none of them left it ends.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		began := time.Now()
-		if err := r.srv.Drain(ctx); err != nil {
+		if err := r.srv.Drain(ctx, true); err != nil {
 			t.Fatal(err)
 		}
-		took := time.Since(began)
 		wg.Wait()
-		early, late := 0, 0
-		for _, at := range closedAt {
-			if at.Sub(began) < 250*time.Millisecond {
-				early++
-			} else {
-				late++
-			}
+		first, last := slices.MinFunc(closedAt, time.Time.Compare), slices.MaxFunc(closedAt, time.Time.Compare)
+		if took := last.Sub(first); took < clients*movePace/4 {
+			t.Fatalf("all were closed within %v", took)
 		}
-		if early < clients/4 || late < clients/4 || took > 1500*time.Millisecond {
-			t.Fatalf("%d closed in the first half, %d in the second, drained after %v", early, late, took)
-		}
-		if err := r.srv.Drain(ctx); err != nil {
+		if err := r.srv.Drain(ctx, true); err != nil {
 			t.Fatalf("second drain: %v", err)
 		}
 		if _, err := net.Dial("tcp", r.addr); err == nil {
 			t.Fatal("a drained server still accepts")
+		}
+	})
+}
+
+// moved has all peers be told to move, and tells when they were to.
+func moved(told chan<- time.Duration) func(*peer) {
+	return func(p *peer) {
+		p.move = func(_ *peer, after time.Duration) bool { told <- after; return true }
+		p.leave = func(p *peer) { p.sock.Close(protocol.CloseDraining, "leave") }
+	}
+}
+
+func TestDrain_ClientsThatMoveKeepTheirConnectionUntilTheyHave(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		const clients = 20
+		told := make(chan time.Duration, clients)
+		r := start(t, cfg, func(p *peer) { moved(told)(p); p.text = echo })
+		var all []*client
+		for range clients {
+			all = append(all, r.dial())
+		}
+		r.opened(clients)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		drained := make(chan error, 1)
+		go func() { drained <- r.srv.Drain(ctx, true) }()
+		distinct := make(map[time.Duration]bool)
+		for range clients {
+			after := <-told
+			distinct[after] = true
+			if after < 0 || after > clients*movePace {
+				t.Errorf("told to move after %v, want %v at the most", after, clients*movePace)
+			}
+		}
+		if len(distinct) < clients/2 {
+			t.Errorf("%d moments for %d clients", len(distinct), clients)
+		}
+		for _, c := range all {
+			c.send("still here")
+			c.expect("still here")
+		}
+		select {
+		case err := <-drained:
+			t.Fatalf("drained (%v) before they had moved", err)
+		default:
+		}
+		for _, c := range all {
+			c.write(frame(0x88, "\x03\xe8"))
+			c.expectClose(protocol.CloseNormal)
+		}
+		if err := <-drained; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestDrain_ClosesWhoDoesNotMoveBeforeItsEnd(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, moved(make(chan time.Duration, 1)))
+		c := r.dial()
+		r.opened(1)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		drained := make(chan error, 1)
+		go func() { drained <- r.srv.Drain(ctx, true) }()
+		c.expectClose(protocol.CloseDraining)
+		if err := <-drained; err != nil {
+			t.Fatal(err)
+		}
+		if ctx.Err() != nil {
+			t.Error("closed only when the time was over")
+		}
+	})
+}
+
+func TestDrain_WithoutAnotherNodeClosesAllAtOnce(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		told := make(chan time.Duration, 100)
+		r := start(t, cfg, moved(told))
+		var wg sync.WaitGroup
+		for range 50 {
+			c := r.dial()
+			wg.Go(func() { c.expectClose(protocol.CloseDraining) })
+		}
+		r.opened(50)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := r.srv.Drain(ctx, false); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		if len(told) > 0 {
+			t.Error("told to move to nowhere")
+		}
+	})
+}
+
+func TestDrain_ClosesBehindTheAnswersThatAreOwed(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		left := make(chan struct{})
+		r := start(t, cfg, func(p *peer) {
+			p.move = func(*peer, time.Duration) bool { return false }
+			p.leave = func(p *peer) { close(left) }
+		})
+		c := r.dial()
+		p := r.peer()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		drained := make(chan error, 1)
+		go func() { drained <- r.srv.Drain(ctx, true) }()
+		<-left
+		p.sock.Send(session.LaneAck, packet(false, "answer"))
+		c.expect("answer")
+		p.sock.Close(protocol.CloseDraining, "now")
+		c.expectClose(protocol.CloseDraining)
+		if err := <-drained; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestDrain_AnAnswerThatNeverComesDelaysNoClose(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, func(p *peer) {
+			p.move = func(*peer, time.Duration) bool { return false }
+			p.leave = func(*peer) {}
+		})
+		c := r.dial()
+		r.opened(1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		drained := make(chan error, 1)
+		go func() { drained <- r.srv.Drain(ctx, true) }()
+		c.expectClose(protocol.CloseDraining)
+		if err := <-drained; err != nil {
+			t.Fatal(err)
 		}
 	})
 }
@@ -69,7 +198,7 @@ func TestDrain_CutsOffWhoStays(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		if err := r.srv.Drain(ctx); err != nil {
+		if err := r.srv.Drain(ctx, true); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 2*time.Second {
@@ -79,7 +208,7 @@ func TestDrain_CutsOffWhoStays(t *testing.T) {
 }
 
 func TestDrain_CloseHurriesIt(t *testing.T) {
-	r := start(t, Config{}, nil)
+	r := start(t, Config{}, moved(make(chan time.Duration, 10)))
 	for range 10 {
 		r.dial()
 	}
@@ -87,7 +216,7 @@ func TestDrain_CloseHurriesIt(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	done := make(chan error)
-	go func() { done <- r.srv.Drain(ctx) }()
+	go func() { done <- r.srv.Drain(ctx, true) }()
 	eventually(t, "the drain began", func() bool { return r.srv.draining.Load() })
 	if err := r.srv.Close(); err != nil {
 		t.Fatal(err)
@@ -125,7 +254,7 @@ func TestDrain_LetsRequestsEnd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	drained := make(chan error, 1)
-	go func() { drained <- srv.Drain(ctx) }()
+	go func() { drained <- srv.Drain(ctx, true) }()
 	if err := <-served; err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,8 @@ type peer struct {
 	alive  chan time.Time
 	ready  atomic.Bool
 	closed chan struct{}
+	move   func(p *peer, after time.Duration) bool // nil: the peer is no session.Leaver
+	leave  func(p *peer)
 	inside atomic.Int32
 	ended  atomic.Bool
 }
@@ -114,6 +116,12 @@ func (p *peer) Closed() {
 	close(p.closed)
 }
 
+// leaver is a peer that is a session.Leaver.
+type leaver struct{ *peer }
+
+func (l leaver) Move(after time.Duration) bool { return l.move(l.peer, after) }
+func (l leaver) Leave()                        { l.leave(l.peer) }
+
 // packet is one frame for clients.
 func packet(binary bool, payload string) *session.Packet {
 	return session.NewPacket(binary, len(payload), func(dst []byte) []byte { return append(dst, payload...) })
@@ -158,6 +166,9 @@ func start(t testing.TB, cfg Config, setup func(*peer)) *rig {
 		r.all = append(r.all, p)
 		r.mu.Unlock()
 		r.peers <- p
+		if p.move != nil {
+			return leaver{p}
+		}
 		return p
 	})
 	fallback := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {

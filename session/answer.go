@@ -20,12 +20,14 @@ func (c *Conn) answerPublished(p *publish) {
 	c.send(LaneAck, NewPacket(false, 96+len(p.copy.MessageID)+len(p.topic.name), func(dst []byte) []byte {
 		return protocol.AppendAckReceived(dst, p.copy.MessageID, p.topic.name, p.note.Seq)
 	}))
+	c.answered()
 }
 
 // answerRefused tells that a publish failed.
 func (c *Conn) answerRefused(p *publish, err *protocol.Error) {
 	c.answer(LaneAck, &protocol.ServerFrame{Type: protocol.TypePublishResponse, Topic: []byte(p.topic.name),
 		MessageID: []byte(p.copy.MessageID), Code: err.Code, Text: err.Text, Retryable: err.Code.Retryable()})
+	c.answered()
 }
 
 // refuse answers a frame with a failure, in the form of its type.

@@ -31,10 +31,11 @@ type Conn struct {
 	user       string
 	version    int
 
-	ready  atomic.Bool
-	closed atomic.Bool  // nothing is sent any more; set under mu
-	alive  atomic.Int64 // when the newest ping was sent that was answered, by the node's clock
-	index  int          // in tenant.conns, -1: not there; guarded by tenant.mu
+	ready      atomic.Bool
+	closed     atomic.Bool  // nothing is sent any more; set under mu
+	unanswered atomic.Int64 // publishes; leaving is added once no more are taken
+	alive      atomic.Int64 // when the newest ping was sent that was answered, by the node's clock
+	index      int          // in tenant.conns, -1: not there; guarded by tenant.mu
 
 	mu       sync.Mutex // guards the following
 	busy     bool       // a cold frame is under way

@@ -105,6 +105,9 @@ type publish struct {
 
 // publish takes a publish frame.
 func (c *Conn) publish(f *protocol.ClientFrame) {
+	if !c.owe() {
+		return
+	}
 	p := &publish{conn: c, retry: f.Retry}
 	p.copy = backplane.Copy{MessageID: string(f.MessageID), Data: append([]byte(nil), f.Data...), Hash: string(f.Hash),
 		Timestamp: f.Timestamp, QoS: f.QoS}
@@ -113,6 +116,7 @@ func (c *Conn) publish(f *protocol.ClientFrame) {
 	}
 	if err := c.tenant.accept(p, f.Topic, f.HasTimestamp); err != nil {
 		c.refuse(f, err)
+		c.answered()
 	}
 }
 

@@ -53,6 +53,16 @@ type Peer interface {
 	Closed()
 }
 
+// Leaver is what a Peer can do for a node that drains. Any goroutine may call; neither method blocks.
+type Leaver interface {
+	// Move tells the client to open a new connection after so long, which takes this one over, and so to close this one.
+	// False: it was not told, for it has not logged in, its version has no word for that, or it takes nothing.
+	Move(after time.Duration) bool
+	// Leave takes no more publishes and closes the socket with 1012 once those before are answered, which is at once
+	// where there are none.
+	Leave()
+}
+
 // Engine opens a Peer for an accepted connection from a client's address.
 type Engine interface {
 	Open(s Socket, from netip.Addr) Peer

@@ -24,6 +24,7 @@ type Config struct {
 	NodeID       string // "": the host's name and a random part
 	MetricsPort  int    // noPort: health and readiness are on Port
 	DrainTimeout time.Duration
+	DrainDelay   time.Duration
 	LogLevel     string
 	Compression  bool
 
@@ -106,6 +107,7 @@ func (c *Config) settings() []setting {
 		{"", "METRICS_PORT", "", "A port of its own for `/healthz`, `/readyz` and pprof; none: the first two are on PORT, and there is no pprof.", port(&c.MetricsPort)},
 		{"", "NODE_ID", "", "Name of this node in logs and figures; none: the host's name and a random part.", textValue{&c.NodeID, "a name, unique among the nodes that share a store"}},
 		{"", "DRAIN_TIMEOUT", "25s", "How long a stop may take: clients are moved on meanwhile.", durationValue{&c.DrainTimeout, time.Second, time.Hour}},
+		{"", "DRAIN_DELAY", "0s", "How much of DRAIN_TIMEOUT a node of a cluster goes on, no longer ready, until balancers have seen it: as long as they take for that. None where they try the next node at once when one refuses.", durationValue{&c.DrainDelay, 0, time.Hour}},
 		{"", "COMPRESSION", "false", "Negotiate permessage-deflate. Sealed data does not shrink, and compressing costs memory.", boolValue{&c.Compression}},
 		{"", "LOG_LEVEL", "info", "Least level of what is logged (JSON, on standard error).", choiceValue{&c.LogLevel, []string{"debug", "info", "warn", "error"}}},
 
@@ -234,6 +236,9 @@ func (c *Config) Validate() error {
 	c.validateCluster(fault)
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		fault("TLS_CERT and TLS_KEY go together: set both, or neither")
+	}
+	if c.DrainDelay > 0 && c.DrainDelay > c.DrainTimeout-minMoving {
+		fault("DRAIN_DELAY=%v leaves too little of DRAIN_TIMEOUT=%v: takes %v less than that, at the most", c.DrainDelay, c.DrainTimeout, minMoving)
 	}
 	if c.MetricsPort > 0 && c.MetricsPort == c.Port {
 		fault("METRICS_PORT=%d is PORT as well: takes another port, or none", c.MetricsPort)

@@ -14,7 +14,9 @@ import (
 
 func main() {
 	e := &env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, ConfigDir: os.UserConfigDir}
-	os.Exit(run(untilSignal(), e, os.Args[1:]))
+	ctx, again := untilSignal()
+	e.Again = again
+	os.Exit(run(ctx, e, os.Args[1:]))
 }
 
 // env is what a command sees of the process it runs in.
@@ -24,6 +26,7 @@ type env struct {
 	Stderr    io.Writer // what people are told meanwhile
 	Lookup    func(name string) (string, bool)
 	ConfigDir func() (string, error) // the user's, for profiles
+	Again     <-chan struct{}        // gets the second signal, where somebody waits for it; nil: none comes
 }
 
 // setting is a variable of the environment; one that is there but empty is not there.
@@ -35,16 +38,23 @@ func (e *env) setting(name string) string {
 // exitInterrupted is what shells say of a process that ended on SIGINT.
 const exitInterrupted = 130
 
-// untilSignal is a context that ends with the first SIGINT or SIGTERM. The second one ends the process at once.
-func untilSignal() context.Context {
+// untilSignal is a context that ends with the first SIGINT or SIGTERM. The second one goes to who waits for it, and else
+// ends the process at once, as the third does.
+func untilSignal() (ctx context.Context, again <-chan struct{}) {
 	ctx, cancel := context.WithCancel(context.Background())
-	got := make(chan os.Signal, 2)
+	got := make(chan os.Signal, 3)
 	signal.Notify(got, os.Interrupt, syscall.SIGTERM)
+	second := make(chan struct{})
 	go func() {
 		<-got
 		cancel()
 		<-got
+		select {
+		case second <- struct{}{}:
+			<-got
+		default:
+		}
 		os.Exit(exitInterrupted)
 	}()
-	return ctx
+	return ctx, second
 }

@@ -23,9 +23,6 @@ import (
 	"github.com/fastport/fastport/storage"
 )
 
-// flushTime is what a drain leaves for the store, after the last socket.
-const flushTime = time.Second
-
 // Node is a whole broker in one process: a store, a backplane, an engine, and sockets in front of them. Several fit one
 // process, each on a port of its own.
 type Node struct {
@@ -147,18 +144,6 @@ func (n *Node) url(scheme string, at net.Addr) string {
 	}
 	_, port, _ := net.SplitHostPort(at.String())
 	return scheme + "://" + net.JoinHostPort(host, port)
-}
-
-// Drain ends the node in good order, before ctx does: it turns unready, lets its clients go one by one, settles what
-// they acked, and closes the store.
-func (n *Node) Drain(ctx context.Context) error {
-	n.draining.Store(true)
-	if end, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, end.Add(-flushTime))
-		defer cancel()
-	}
-	return errors.Join(n.server.Drain(ctx), n.Close())
 }
 
 // Close ends the node now, in the reverse order of its start. What was acked is in the store. Idempotent.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 func serveCommand() command {
@@ -46,12 +47,36 @@ func serve(ctx context.Context, e *env, c *Config) error {
 	case <-ctx.Done():
 	}
 	fmt.Fprintf(e.Stdout, "Stopping within %v; once more stops at once\n", c.DrainTimeout)
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.DrainTimeout)
-	defer cancel()
-	if err := n.Drain(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	return drain(context.WithoutCancel(ctx), e, n)
+}
+
+// hurryTime is how long a stop takes at most once it was asked for a second time.
+const hurryTime = 3 * time.Second
+
+// drain drains a node within DRAIN_TIMEOUT, and hurries on another signal. A store that does not answer keeps no process
+// alive: what it was not told of is delivered once more.
+func drain(ctx context.Context, e *env, n *Node) error {
+	ctx, hurry := context.WithTimeout(ctx, n.config.DrainTimeout)
+	defer hurry()
+	drained := make(chan error, 1)
+	go func() { drained <- n.Drain(ctx) }()
+	late := time.NewTimer(n.config.DrainTimeout)
+	defer late.Stop()
+	for {
+		select {
+		case err := <-drained:
+			if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		case <-e.Again:
+			hurry()
+			late.Reset(hurryTime)
+		case <-late.C:
+			n.log.Warn("stopped before the store was told of every ack: what it missed is delivered again")
+			return nil
+		}
 	}
-	return nil
 }
 
 // announce says what people want to know of a server that has just started.
