@@ -6,18 +6,15 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fastport/fastport/client/e2ee"
 	"github.com/fastport/fastport/protocol"
 )
 
-const (
-	// stable is how long a connection must have held for the backoff to start anew.
-	stable = 10 * time.Second
-	// handover bounds how long the old connection is kept while the new one subscribes.
-	handover = 5 * time.Second
-)
+// stable is how long a connection must have held for the backoff to start anew.
+const stable = 10 * time.Second
 
 // Client is one connected device.
 type Client struct {
@@ -33,6 +30,12 @@ type Client struct {
 	sending   *sendings
 	receiving *receivings
 	reports   chan func()
+	places    *places
+	own       ownIDs
+	retiring  atomic.Pointer[conn] // the one before, while it is still up: acks go there too
+
+	// Owned by run.
+	retired <-chan struct{} // closed when the one before has been closed
 
 	ctx    context.Context // ends with the client; its cause is Err
 	cancel context.CancelCauseFunc
@@ -41,9 +44,10 @@ type Client struct {
 	closeOnce sync.Once
 	closeErr  error
 
-	mu      sync.Mutex // guards the following
-	conn    *conn      // nil: not connected
-	login   login      // of the last connection
+	mu      sync.Mutex    // guards the following
+	conn    *conn         // nil: not connected
+	login   login         // of the last connection
+	lost    chan struct{} // closed when there is no connection; another one with each that comes then
 	closing bool
 }
 
@@ -56,6 +60,10 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	}
 	c := &Client{o: o, log: o.Logger, sealer: o.Keys.NewSealer(), reports: make(chan func(), maxReports)}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.places = newPlaces(o.URLs)
+	none := make(chan struct{})
+	close(none)
+	c.retired, c.lost = none, none
 	c.requests = newRequests(c)
 	c.acks = newAckQueue()
 	c.outbox = newOutbox(c)
@@ -88,9 +96,7 @@ func (c *Client) close(ctx context.Context) error {
 	c.closing = true
 	c.mu.Unlock()
 
-	if k := c.current(); k != nil {
-		c.outbox.drain(ctx, k)
-	}
+	c.outbox.drain(ctx)
 	c.subs.stop(ctx)
 	c.sending.cancelAll(ErrClosed)
 	c.receiving.abortAll(ErrClosed)
@@ -140,6 +146,23 @@ func (c *Client) current() *conn {
 	return c.conn
 }
 
+// down is closed when there is no connection. A move from one to another does not count.
+func (c *Client) down() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
+}
+
+// ack has a message acked, over the connection before too while it is up: its server waits for acks of its own.
+func (c *Client) ack(key pubKey) {
+	c.acks.add(key)
+	c.wake()
+	if old := c.retiring.Load(); old != nil {
+		old.acks.add(key)
+		old.wake()
+	}
+}
+
 // open is why nothing new is taken any more, or nil.
 func (c *Client) open() error {
 	c.mu.Lock()
@@ -175,7 +198,9 @@ func (c *Client) run(k *conn) {
 		old, next := k, c.watch(k)
 		if next != nil {
 			c.attach(next)
-			c.wg.Go(func() { c.retire(old, next) })
+			retired := make(chan struct{})
+			c.retired = retired
+			c.wg.Go(func() { c.retire(old, next, retired) })
 		} else {
 			next = c.replace(old, b)
 		}
@@ -194,13 +219,9 @@ func (c *Client) watch(k *conn) *conn {
 			return nil
 		case <-k.move:
 		}
-		k.moving.Store(true)
-		next, err := c.dial(c.ctx)
-		if err == nil {
+		if next := c.moveFrom(k); next != nil {
 			return next
 		}
-		c.log.Info("the new connection failed, the old one goes on", "error", err)
-		time.AfterFunc(time.Second, k.askToMove)
 	}
 }
 
@@ -221,6 +242,7 @@ func (c *Client) replace(k *conn, b *backoff) *conn {
 		return nil
 	}
 	c.fault(err)
+	c.places.skip()
 	if time.Since(k.born) > stable {
 		b.reset()
 	}
@@ -249,7 +271,7 @@ func (c *Client) replace(k *conn, b *backoff) *conn {
 // redial dials until it succeeds or cannot; once only, unless again.
 func (c *Client) redial(ctx context.Context, b *backoff, again bool) (*conn, error) {
 	for {
-		k, err := c.dial(ctx)
+		k, err := c.dial(ctx, nil)
 		if err == nil {
 			return k, nil
 		}
@@ -272,9 +294,16 @@ func (c *Client) attach(k *conn) {
 	c.mu.Lock()
 	old := c.conn
 	c.conn, c.login = k, k.login
+	if old == nil {
+		c.lost = make(chan struct{})
+	}
 	c.mu.Unlock()
 	if old != nil {
 		old.feed(false)
+		c.retiring.Store(old)
+		if c.o.ClientID == "" && c.o.UserID == "" {
+			k.hold()
+		}
 	}
 	c.subs.held(k.login)
 	if c.requests.restart(c.subs.again(k.login)) {
@@ -288,6 +317,9 @@ func (c *Client) attach(k *conn) {
 	if old == nil {
 		c.log.Info("connected", "resumed", k.login.resumed)
 		c.state(true)
+	} else {
+		c.log.Info("moved to another connection", "resumed", k.login.resumed)
+		c.moved()
 	}
 }
 
@@ -296,32 +328,13 @@ func (c *Client) detach(k *conn) {
 	c.mu.Lock()
 	if c.conn == k {
 		c.conn = nil
+		close(c.lost)
 	}
 	c.mu.Unlock()
 	c.outbox.lost()
 	c.sending.move()
 	c.receiving.move()
 	c.state(false)
-}
-
-// retire closes the old connection once the new one has its subscriptions, so that no message falls between them.
-func (c *Client) retire(old, next *conn) {
-	t := time.NewTimer(handover)
-	defer t.Stop()
-	select {
-	case <-old.down:
-	case <-next.settled:
-	case <-next.down:
-	case <-t.C:
-	case <-c.ctx.Done():
-	}
-	if !old.isDown() {
-		old.shutdown(c.ctx.Done())
-	}
-	// Files stay with their connection: an ephemeral client's are found again only once it is gone.
-	c.sending.move()
-	c.receiving.move()
-	next.wake()
 }
 
 // end ends the client. The first call's err counts.

@@ -51,14 +51,18 @@ type conn struct {
 	ended  sync.Once
 	heard  atomic.Int64  // when something last came, in Unix nanoseconds
 	move   chan struct{} // the server asks for a new connection
-	moving atomic.Bool   // one has been tried, which takes this one over
+	moving atomic.Bool   // one may have logged in, which takes this one over
 
 	// settled is closed when the subscriptions are made again.
 	settled     chan struct{}
 	settledOnce sync.Once
 
+	acks *ackQueue // those that go over this connection besides the current one
+	held holding
+
 	feeding sync.Mutex // held while the writer pulls; guards the following
 	fed     bool       // false: another connection gets what waits
+	paused  bool       // publishes wait
 
 	mu       sync.Mutex // guards the following
 	control  [][]byte   // frames to go out first
@@ -70,6 +74,7 @@ func newConn(c *Client, nc net.Conn, br *bufio.Reader) *conn {
 	k := &conn{
 		c: c, nc: nc, br: br, born: time.Now(),
 		wakeup: make(chan struct{}, 1), down: make(chan struct{}), move: make(chan struct{}, 1), settled: make(chan struct{}),
+		acks: newAckQueue(),
 	}
 	k.heard.Store(time.Now().UnixNano())
 	return k
@@ -111,6 +116,14 @@ func (k *conn) wake() {
 func (k *conn) feed(on bool) {
 	k.feeding.Lock()
 	k.fed = on
+	k.feeding.Unlock()
+	k.wake()
+}
+
+// pause (true) keeps publishes back; after it has returned, none goes out.
+func (k *conn) pause(on bool) {
+	k.feeding.Lock()
+	k.paused = on
 	k.feeding.Unlock()
 	k.wake()
 }
@@ -217,9 +230,12 @@ func (k *conn) fill() bool {
 	if k.fed {
 		k.c.requests.pull(k)
 		k.c.acks.pull(k)
-		k.c.outbox.pull(k)
+		if !k.paused {
+			k.c.outbox.pull(k)
+		}
 	}
 	k.feeding.Unlock()
+	k.acks.pull(k)
 	k.c.receiving.pull(k)
 	k.c.sending.pull(k)
 	if len(k.out) > 0 {

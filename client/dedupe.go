@@ -48,6 +48,16 @@ func (d *dedupe) begin(key pubKey) verdict {
 	return fresh
 }
 
+// knows reports whether a message is in hand or was acked.
+func (d *dedupe) knows(key pubKey) bool {
+	id := key.digest()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, hand := d.hand[id]
+	_, done := d.done[id]
+	return hand || done
+}
+
 // finish takes a message out of hand, for good or (false) to be handed over again when it comes again.
 func (d *dedupe) finish(key pubKey, forGood bool) {
 	id := key.digest()

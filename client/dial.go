@@ -7,7 +7,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -25,16 +27,36 @@ type login struct {
 	limits   protocol.SessionLimits
 }
 
-// dial connects and logs in. The connection reads and writes nothing by itself until it is attached.
-func (c *Client) dial(ctx context.Context) (*conn, error) {
+// dial connects and logs in, at the server whose turn it is, or, where that fails and a retry may help, at the first of
+// the others that takes it. The connection reads and writes nothing by itself until it is attached. old, if it is not nil,
+// is the one whose place it is to take.
+func (c *Client) dial(ctx context.Context, old *conn) (k *conn, err error) {
+	for range c.o.URLs {
+		if k, err = c.dialAt(ctx, c.places.now(), old); err == nil || ctx.Err() != nil || fatal(err) {
+			return k, err
+		}
+		c.places.skip()
+	}
+	return nil, err
+}
+
+func (c *Client) dialAt(ctx context.Context, url string, old *conn) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.DialTimeout)
 	defer cancel()
-
-	nc, early, _, err := ws.Dialer{TLSConfig: c.tls()}.Dial(ctx, c.o.URL)
+	nc, early, _, err := ws.Dialer{TLSConfig: c.tls()}.Dial(ctx, url)
 	if err != nil {
 		return nil, fmt.Errorf("client: connect: %w", err)
 	}
 	k := newConn(c, nc, reader(nc, early))
+	if old != nil {
+		c.settleOn(old)
+		was := old.moving.Swap(true)
+		defer func() {
+			if refusedLogin(err) {
+				old.moving.Store(was)
+			}
+		}()
+	}
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	k.login, err = k.logIn()
 	if !stop() && err == nil { // ctx ended at the last moment: its deadline may be on the socket
@@ -45,6 +67,29 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	return k, nil
+}
+
+// places takes turns among the servers.
+type places struct {
+	urls []string
+
+	mu sync.Mutex // guards the following
+	at int
+}
+
+func newPlaces(urls []string) *places { return &places{urls: urls, at: rand.IntN(len(urls))} }
+
+func (p *places) now() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.urls[p.at]
+}
+
+// skip gives the next one its turn.
+func (p *places) skip() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = (p.at + 1) % len(p.urls)
 }
 
 func (c *Client) tls() *tls.Config {

@@ -10,7 +10,9 @@ import (
 func (c *Client) dispatch(k *conn, f *protocol.ServerFrame) {
 	switch f.Type {
 	case protocol.TypeMessage:
-		c.subs.deliver(f)
+		if !k.holds(f) {
+			c.subs.deliver(f)
+		}
 	case protocol.TypeAckReceived:
 		c.outbox.acked(f.Topic, f.MessageID)
 	case protocol.TypePublishResponse:
@@ -19,7 +21,7 @@ func (c *Client) dispatch(k *conn, f *protocol.ServerFrame) {
 		}
 	case protocol.TypeSubscribeResponse, protocol.TypeUnsubscribeResponse, protocol.TypeFCMTokenResponse,
 		protocol.TypeFCMUnregisterResponse, protocol.TypeRegisteredDevicesResponse:
-		if c.requests.answer(f) {
+		if c.current() == k && c.requests.answer(f) { // what a connection before it answers is asked again
 			k.settle()
 		}
 	case protocol.TypePong:

@@ -7,16 +7,20 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/fastport/fastport/client/e2ee"
 	"github.com/fastport/fastport/protocol"
 )
 
-// Options say where to connect, as whom, and with which keys. URL, SessionName, Password and a key are needed; the rest
-// has defaults.
+// Options say where to connect, as whom, and with which keys. URL or URLs, SessionName, Password and a key are needed; the
+// rest has defaults.
 type Options struct {
-	URL         string // ws://host:port/ws, or wss://
+	URL string // ws://host:port/ws, or wss://
+	// URLs is more than one URL: nodes of one cluster, where no balancer stands before them. One is picked at random; when
+	// it cannot be reached, is lost or asks its clients to leave, the next one has its turn.
+	URLs        []string
 	SessionName string
 	Password    string
 
@@ -43,6 +47,9 @@ type Options struct {
 	OnError func(error)
 	// OnState is told each time the connection is up (true) or lost (false), from the same goroutine. Default: none.
 	OnState func(up bool)
+	// OnMove is told each time another connection has taken the place of one that was still up, since its node is about
+	// to stop: nothing was lost between them. From the same goroutine. Default: none.
+	OnMove func()
 	// Logger gets what happens to the connection; never content or secrets. Default: discarded.
 	Logger *slog.Logger
 
@@ -51,7 +58,7 @@ type Options struct {
 	// BackoffMin and BackoffMax bound the pause before a new try: a random part of BackoffMin, doubled with each
 	// failure up to BackoffMax. Default: 250 ms, 30 s.
 	BackoffMin, BackoffMax time.Duration
-	// DialTimeout bounds connecting and logging in. Default: 10 s.
+	// DialTimeout bounds connecting to one server and logging in. Default: 10 s.
 	DialTimeout time.Duration
 	// PingInterval is how long nothing may come before a ping is sent; PongTimeout later the connection is given up.
 	// Default: 25 s, 10 s.
@@ -74,11 +81,24 @@ func (o Options) withDefaults() (Options, error) {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("client: "+format, args...)) }
 
-	if u, err := url.Parse(o.URL); err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
-		fault("URL: it takes ws://host:port/ws or wss://host/ws")
-	} else {
+	switch {
+	case o.URL != "" && o.URLs != nil:
+		fault("URL and URLs are both there: give one")
+	case o.URLs == nil:
+		o.URLs = []string{o.URL}
+	}
+	o.URLs = slices.Clone(o.URLs)
+	for i, text := range o.URLs {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
+			fault("URL: it takes ws://host:port/ws or wss://host/ws")
+			continue
+		}
 		u.Path = cmp.Or(u.Path, "/")
-		o.URL = u.String()
+		o.URLs[i] = u.String()
+	}
+	if len(o.URLs) == 0 {
+		fault("URLs is empty")
 	}
 	if o.SessionName == "" {
 		fault("SessionName is missing")

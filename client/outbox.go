@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -27,7 +28,8 @@ type publication struct {
 	order   uint64
 	tries   int       // times it went out
 	sent    time.Time // last
-	waiting bool      // not out on this connection
+	waiting bool      // to go out
+	out     bool      // not answered on this connection yet
 	later   time.Time // not before
 	over    bool
 }
@@ -45,6 +47,8 @@ type outbox struct {
 	order   uint64
 	err     error         // the client has ended
 	empty   chan struct{} // closed when nothing is pending; nil: nobody waits for that
+	out     int           // of pending
+	still   chan struct{} // closed when none is out; nil: nobody waits for that
 }
 
 func newOutbox(c *Client) *outbox {
@@ -80,17 +84,14 @@ func (o *outbox) add(ctx context.Context, p *publication) error {
 
 // wait waits for room until ctx ends or the connection goes down.
 func (o *outbox) wait(ctx context.Context, s *semaphore.Weighted, n int64) error {
-	k := o.c.current()
-	if k == nil || k.isDown() {
-		return ErrQueueFull
-	}
+	down := o.c.down()
 	waiting, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
 		select {
-		case <-k.down:
+		case <-down:
 			stop(ErrQueueFull)
 		case <-waiting.Done():
 		}
@@ -138,6 +139,7 @@ func (o *outbox) pull(k *conn) {
 			o.settle(p, err)
 			continue
 		}
+		o.c.own.add(p.key)
 		k.text(&f)
 		o.mu.Lock()
 		p.tries++
@@ -157,6 +159,10 @@ func (o *outbox) next() *publication {
 		}
 		if !p.over && p.waiting {
 			p.waiting, p.sent = false, time.Now()
+			if !p.out {
+				p.out = true
+				o.out++
+			}
 			return p
 		}
 	}
@@ -173,6 +179,7 @@ func (o *outbox) restart() {
 			continue // the old connection may still bring its ack
 		}
 		p.waiting, p.later = true, time.Time{}
+		o.answered(p)
 		o.queue = append(o.queue, p)
 	}
 	slices.SortFunc(o.queue, func(a, b *publication) int { return cmp.Compare(a.order, b.order) })
@@ -234,6 +241,7 @@ func (o *outbox) refused(f *protocol.ServerFrame) {
 	}
 	b := backoff{min: o.c.o.BackoffMin, max: o.c.o.BackoffMax, failures: max(0, p.tries-1)}
 	p.later = time.Now().Add(b.next(0))
+	o.answered(p)
 }
 
 // settle ends p with err, unless it has ended.
@@ -249,6 +257,7 @@ func (o *outbox) settleLocked(p *publication, err error) {
 	}
 	p.over, p.err = true, err
 	delete(o.pending, p.key)
+	o.answered(p)
 	close(p.done)
 	o.release(p)
 	if len(o.pending) == 0 && o.empty != nil {
@@ -257,8 +266,8 @@ func (o *outbox) settleLocked(p *publication, err error) {
 	}
 }
 
-// drain waits until nothing is pending, ctx ends or k goes down.
-func (o *outbox) drain(ctx context.Context, k *conn) {
+// drain waits until nothing is pending, ctx ends or the connection goes down.
+func (o *outbox) drain(ctx context.Context) {
 	o.mu.Lock()
 	if len(o.pending) == 0 {
 		o.mu.Unlock()
@@ -271,8 +280,39 @@ func (o *outbox) drain(ctx context.Context, k *conn) {
 	o.mu.Unlock()
 	select {
 	case <-empty:
-	case <-k.down:
+	case <-o.c.down():
 	case <-ctx.Done():
+	}
+}
+
+// quiet is closed when all that went out is answered. No more may go out meanwhile.
+func (o *outbox) quiet() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.still == nil {
+		o.still = make(chan struct{})
+	}
+	still := o.still
+	o.answered(nil)
+	return still
+}
+
+// keys names all that is pending.
+func (o *outbox) keys() []pubKey {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Keys(o.pending))
+}
+
+// answered tells that p, if it is not nil, is no longer out. mu is held.
+func (o *outbox) answered(p *publication) {
+	if p != nil && p.out {
+		p.out = false
+		o.out--
+	}
+	if o.out == 0 && o.still != nil {
+		close(o.still)
+		o.still = nil
 	}
 }
 

@@ -18,6 +18,13 @@ func (c *Client) state(up bool) {
 	}
 }
 
+// moved tells OnMove. It never blocks.
+func (c *Client) moved() {
+	if c.o.OnMove != nil {
+		c.tell(c.o.OnMove)
+	}
+}
+
 func (c *Client) tell(f func()) {
 	select {
 	case c.reports <- f:

@@ -174,8 +174,7 @@ func (sub *subscription) ack(d *delivery) {
 	if d.QoS == 0 {
 		return
 	}
-	sub.all.c.acks.add(d.key())
-	sub.all.c.wake()
+	sub.all.c.ack(d.key())
 }
 
 func (d *delivery) key() pubKey { return pubKey{d.Topic, d.ID} }

@@ -169,13 +169,16 @@ func (s *subscriptions) deliver(f *protocol.ServerFrame) {
 	if sub == nil || s.done || s.count > 0 && (s.count >= maxInHand || s.bytes+len(f.Data) > maxInHandBytes) {
 		return
 	}
-	switch s.seen.begin(key) {
+	verdict := acked
+	if !s.c.own.has(key) {
+		verdict = s.seen.begin(key)
+	}
+	switch verdict {
 	case inHand:
 		return
 	case acked:
 		if f.QoS > 0 {
-			s.c.acks.add(key)
-			s.c.wake()
+			s.c.ack(key)
 		}
 		return
 	}
@@ -193,6 +196,11 @@ func (s *subscriptions) deliver(f *protocol.ServerFrame) {
 	case sub.wake <- struct{}{}:
 	default:
 	}
+}
+
+// knows reports whether a message was handed over, or is about to be.
+func (s *subscriptions) knows(f *protocol.ServerFrame) bool {
+	return s.seen.knows(pubKey{string(f.Topic), string(f.MessageID)})
 }
 
 // stop lets no further call of a handler begin, and waits for those at work until ctx ends.
