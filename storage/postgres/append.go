@@ -55,6 +55,9 @@ func (s *Store) append(ctx context.Context, group []storage.Entry) (results []st
 		SELECT outcomes, seqs, epoch
 		FROM append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, args...,
 	).Scan(&outcomes, &seqs, &epoch)
+	if err == nil {
+		err = s.admit(epoch)
+	}
 	if err != nil {
 		return nil, "", err
 	}

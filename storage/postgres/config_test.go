@@ -28,7 +28,7 @@ func TestConfig_AnotherHostIsReachedByVerifiedTLSUnlessTheDSNSaysOtherwise(t *te
 		{"postgres://u:p@[::1]:5433/app", false},
 		{"host=/run/postgresql dbname=app", false},
 	} {
-		config, err := poolConfig(c.dsn)
+		config, err := poolConfig(c.dsn, new(servers))
 		if err != nil {
 			t.Fatalf("%s: %v", c.dsn, err)
 		}
@@ -48,7 +48,7 @@ func verifies(first bool, c *pgx.ConnConfig) bool {
 }
 
 func TestConfig_ConnectionsSyncAndNothingOnTheServerCancelsACommit(t *testing.T) {
-	config, err := poolConfig("postgres://u:p@localhost/app?synchronous_commit=off&statement_timeout=5s&pool_max_conns=3")
+	config, err := poolConfig("postgres://u:p@localhost/app?synchronous_commit=off&statement_timeout=5s&pool_max_conns=3", new(servers))
 	if err != nil {
 		t.Fatal(err)
 	}

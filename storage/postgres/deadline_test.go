@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -20,26 +19,26 @@ import (
 // A commit that waits for a standby is on the primary's disk and nowhere else. Whoever cancels the wait is told that it
 // succeeded, so nobody may.
 func TestAppend_ADeadlineWhileAStandbyIsAwaitedIsNoSuccessAndCancelsNothing(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	server := testenv.StartPostgres(t)
+	standby := server.Standby()
+	server.Synchronous(standby)
 	through := relay(t, server.Addr())
-	st := open(t, strings.Replace(server.Database(), server.Addr(), through.addr, 1), storage.Options{})
+	dsn := strings.Replace(server.Database(), server.Addr(), through.addr, 1)
+	st := open(t, dsn, storage.Options{})
 	at := subscribed(t, st)
-	server.Exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-	server.Exec("SELECT pg_reload_conf()")
-	eventually(t, "the setting is in force", func() error {
-		var value string
-		err := st.Pool().QueryRow(t.Context(), "SHOW synchronous_standby_names").Scan(&value)
-		if err == nil && value != "nobody" {
-			err = fmt.Errorf("it is %q", value)
-		}
-		return err
-	})
+	standby.Freeze()
 
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	results, _, err := st.Append(ctx, group(at, 1, "stalled"))
-	if !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("append = %+v, %v; want ErrUnavailable for the deadline", results, err)
+	for i := range 3 { // the first waits for the standby, those after it for the first
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		results, _, err := st.Append(ctx, group(at, 1, "stalled"))
+		cancel()
+		if !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("append %d = %+v, %v; want ErrUnavailable for the deadline", i, results, err)
+		}
+	}
+	if page, err := st.Read(t.Context(), at, 0, 10, 1000); err != nil || page.Head != 0 {
+		t.Fatalf("read = %+v, %v; want that nobody sees what no standby has", page, err)
 	}
 	closed := time.Now()
 	st.Close() // waits for the connections, and so for all that the driver does about them
@@ -50,10 +49,19 @@ func TestAppend_ADeadlineWhileAStandbyIsAwaitedIsNoSuccessAndCancelsNothing(t *t
 		t.Fatalf("%d cancel requests reached the server, want none", n)
 	}
 
-	server.Exec("ALTER SYSTEM RESET synchronous_standby_names")
-	server.Exec("SELECT pg_reload_conf()")
-	again := open(t, server.Database(), storage.Options{}) // another database: the first has to go on without it
-	subscribed(t, again)
+	standby.Thaw()
+	back := open(t, dsn, storage.Options{})
+	var got []storage.Appended
+	eventually(t, "it is answered", func() (err error) {
+		got, _, err = attempt(back, group(at, 1, "stalled"))
+		return err
+	})
+	if got[0].Outcome != storage.Repeat || got[0].Seq != 1 {
+		t.Fatalf("the same again: %+v, want a repeat of seq 1", got[0])
+	}
+	if stored := everything(t, back, at); len(stored) != 1 {
+		t.Fatalf("stored = %v, want it once", stored)
+	}
 }
 
 // relayed passes connections on to a server and looks at how each begins.
@@ -126,26 +134,6 @@ func TestStore_AFrozenServerCostsADeadlineAndIsFoundAgain(t *testing.T) {
 		if got.Outcome != storage.Stored && got.Outcome != storage.Repeat || got.Seq != uint64(i)+1 {
 			t.Fatalf("result %d = %+v, want seq %d", i, got, i+1)
 		}
-	}
-}
-
-// A node that freezes inside a transaction holds its locks. No call of ours can, being one statement; should one ever,
-// the server ends it before others give up.
-func TestStore_AFrozenHolderOfALockIsEndedBeforeOthersGiveUp(t *testing.T) {
-	dsn := testenv.Postgres(t)
-	frozen, st := open(t, dsn, storage.Options{}), open(t, dsn, storage.Options{})
-	at := subscribed(t, st)
-	tx, err := frozen.Pool().Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback(t.Context())
-	if _, err := tx.Exec(t.Context(), "SELECT FROM topics FOR UPDATE"); err != nil {
-		t.Fatal(err)
-	}
-	results, _, err := st.Append(t.Context(), group(at, 1, "waits"))
-	if err != nil || results[0].Outcome != storage.Stored {
-		t.Fatalf("append = %+v, %v; want it stored", results, err)
 	}
 }
 

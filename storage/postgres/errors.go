@@ -17,6 +17,7 @@ const (
 	integrity         = "23" // class
 	programLimit      = "54" // class: a value too large for an index
 	uniqueViolation   = "23505"
+	readOnly          = "25006"
 	diskFull          = "53100"
 	serializationFail = "40001"
 	deadlockDetected  = "40P01"

@@ -11,6 +11,7 @@ package postgres
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,17 +23,23 @@ import (
 // Store is a storage.Store in one database.
 type Store struct {
 	pool    *pgxpool.Pool
+	servers *servers
 	options storage.Options
 	round   round
+
+	resetAt atomic.Int64 // when the pool was emptied last, in ns since opened
+	opened  time.Time
 }
 
 var _ storage.Store = (*Store)(nil)
 
 // Open connects to the database of dsn (a URL or key=value, libpq's parameters and pgxpool's pool_max_conns) and brings
 // its schema up to date; of several nodes that open at once, one does and the others wait. A server in recovery is
-// refused: ErrUnavailable. Towards another host without an sslmode, TLS with verification is used.
+// refused: ErrUnavailable. Of several hosts, the primary is found, and found again after a failover. Towards another
+// host without an sslmode, TLS with verification is used.
 func Open(ctx context.Context, dsn string, o storage.Options) (*Store, error) {
-	config, err := poolConfig(dsn)
+	known := new(servers)
+	config, err := poolConfig(dsn, known)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +50,7 @@ func Open(ctx context.Context, dsn string, o storage.Options) (*Store, error) {
 	if err != nil {
 		return nil, failed(ctx, "open", err)
 	}
-	s := &Store{pool: pool, options: o}
+	s := &Store{pool: pool, servers: known, options: o, opened: time.Now()}
 	if err := s.migrate(ctx); err != nil {
 		pool.Close()
 		return nil, failed(ctx, "open", err)

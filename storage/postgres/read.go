@@ -36,7 +36,13 @@ func (s *Store) Read(ctx context.Context, at storage.Topic, after uint64, limit,
 		LEFT JOIN found f ON f.n = 1 OR (f.n <= $4 AND f.upto <= $5)
 		ORDER BY f.seq`,
 		at.Session, at.Name, position(after), int64(limit), int64(size))
-	return page, failed(ctx, "read", err)
+	if err == nil {
+		err = s.admit(page.Epoch)
+	}
+	if err != nil {
+		return storage.Page{}, failed(ctx, "read", err)
+	}
+	return page, nil
 }
 
 func collectPage(rows pgx.Rows) (page storage.Page, err error) {
@@ -79,5 +85,11 @@ func (s *Store) Heads(ctx context.Context, topics []storage.Topic) (heads []uint
 		LEFT JOIN topics t ON t.session = w.session AND t.name = w.name
 		LEFT JOIN counters c ON c.topic = t.id`,
 		sessions, names).Scan(&heads, &epoch)
-	return heads, epoch, failed(ctx, "heads", err)
+	if err == nil {
+		err = s.admit(epoch)
+	}
+	if err != nil {
+		return nil, "", failed(ctx, "heads", err)
+	}
+	return heads, epoch, nil
 }

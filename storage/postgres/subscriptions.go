@@ -24,6 +24,9 @@ func (s *Store) Subscribe(ctx context.Context, sub storage.Subscriber, at storag
 		SELECT status, attach, settled, head, epoch FROM subscribe_topic($1, $2, $3, $4, $5, $6)`,
 		at.Session, at.Name, string(sub), attach, s.options.DurableSubscribers, s.options.Topics,
 	).Scan(&status, &number, &settled, &head, &out.Epoch)
+	if err == nil {
+		err = s.admit(out.Epoch)
+	}
 	switch {
 	case err != nil:
 		return storage.Subscription{}, failed(ctx, "subscribe", err)
@@ -62,7 +65,13 @@ func (s *Store) Attach(ctx context.Context, session string, sub storage.Subscrib
 		return held, err
 	}), `
 		SELECT name, attach, settled, head, epoch FROM attach_subscriber($1, $2, $3)`, session, string(sub), bump)
-	return out, failed(ctx, "attach", err)
+	if err == nil && len(out) > 0 {
+		err = s.admit(out[0].Epoch)
+	}
+	if err != nil {
+		return nil, failed(ctx, "attach", err)
+	}
+	return out, nil
 }
 
 // Settle implements storage.Subscriptions.
@@ -86,6 +95,9 @@ func (s *Store) Settle(ctx context.Context, batch []storage.Settlement) ([]stora
 	err := s.row(ctx, `
 		SELECT attach, settled, heads, epoch FROM settle_subscriptions($1, $2, $3, $4, $5, $6, $7)`,
 		sessions, names, subscribers, acked, givenUp, attach, epochs).Scan(&attach, &settled, &heads, &epoch)
+	if err == nil {
+		err = s.admit(epoch)
+	}
 	if err != nil {
 		return nil, failed(ctx, "settle", err)
 	}

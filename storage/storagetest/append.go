@@ -240,6 +240,30 @@ var appendClaims = []claim{
 			last = seq
 		}
 	}},
+	{"Append_FailsEachFaultOfAGroupAlone", storage.Options{StoredBytes: 1000}, func(r *rig) {
+		good, full := r.topic(), r.topic()
+		dropped := r.session()
+		gone := storage.Topic{Session: dropped.ID, Name: "news"}
+		for _, at := range []storage.Topic{good, full, gone} {
+			r.subscribe("c:reader", at)
+		}
+		_, err := r.st.DropSession(r.ctx(), dropped.Name)
+		r.ok(err, "drop session")
+		large, poison := entry(full, "large"), entry(good, "poison\x00")
+		large.Data = make([]byte, 1001)
+		got := r.append(entry(good, "a"), large, entry(gone, "b"), poison, entry(full, "c"), entry(good, "d"))
+		r.outcome(got[0], storage.Stored, nil)
+		r.outcome(got[1], storage.Failed, storage.ErrQuota)
+		r.outcome(got[2], storage.Failed, storage.ErrNoSession)
+		if got[3].Outcome == storage.Failed && !is(got[3].Err, storage.ErrInvalid) { // a store that can hold it may
+			r.t.Fatalf("poison: %v, want ErrInvalid", got[3].Err)
+		}
+		r.outcome(got[4], storage.Stored, nil)
+		r.outcome(got[5], storage.Stored, nil)
+		if got[4].Seq != 1 || got[5].Seq != uint64(len(r.seqs(good))) {
+			r.t.Fatalf("seqs %d and %d, want no gaps", got[4].Seq, got[5].Seq)
+		}
+	}},
 	{"Append_KeepsSessionsApart", storage.Options{}, func(r *rig) {
 		a, b := r.topic(), r.topic() // same names
 		r.subscribe("c:reader", a)
