@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/fastport/fastport/internal/testenv"
 	"github.com/fastport/fastport/storage"
@@ -43,6 +44,11 @@ func TestAppend_WhatWasAckedIsThereAfterAPowerCut(t *testing.T) {
 	server.Kill()
 	wg.Wait()
 	server.Restart()
+	restarted := time.Now()
+	eventually(t, "appends are taken", func() error { _, _, err := attempt(st, group(at, 1, "again")); return err })
+	if took := time.Since(restarted); took > foundWithin {
+		t.Errorf("the first append was taken %v after the restart, want within 5 s", took)
+	}
 
 	stored := map[uint64]string{}
 	for after := uint64(0); ; {
