@@ -165,7 +165,7 @@ func TestConfig_RefusesWhatCannotRun(t *testing.T) {
 
 // cluster is what a node of a cluster needs, and more.
 func cluster(more ...string) environment {
-	env := environment{"DATABASE_URL": "postgres://u@h/d", "REDIS_URL": "redis://h:6379", "MASTER_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}
+	env := environment{"DATABASE_URL": "postgres://u@h/d", "REDIS_URL": "redis://h:6379", "MASTER_KEY": testMasterKey}
 	for i := 0; i < len(more); i += 2 {
 		env[more[i]] = more[i+1]
 	}
@@ -232,7 +232,7 @@ func TestConfig_ExamplePasswordsWarnLoudly(t *testing.T) {
 func TestConfig_SecretsAreNeverShown(t *testing.T) {
 	const leak = "s3cr3t-s3cr3t-s3cr3t"
 	c, err := loadFrom(t, nil, map[string]string{"ADMIN_PASS": leak, "DB_PASS": leak, "DB_HOST": "h", "DATABASE_URL": "postgres://u:" + leak + "@h/d", "REDIS_URL": "redis://:" + leak + "@h",
-		"CLUSTER_SECRET": leak, "MASTER_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}, "")
+		"CLUSTER_SECRET": leak, "MASTER_KEY": testMasterKey}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

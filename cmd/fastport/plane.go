@@ -6,17 +6,33 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/fastport/fastport/backplane"
 	"github.com/fastport/fastport/backplane/memory"
+	"github.com/fastport/fastport/backplane/redis"
 )
 
+// reachTime is how long a start looks for Redis, to tell people of it; the node goes on looking for ever.
+const reachTime = 2 * time.Second
+
 // openPlane opens the backplane that c names. The text says which it is, without a secret; "" where the node is alone.
-func openPlane(_ context.Context, c *Config, id string, _ *slog.Logger) (p backplane.Backplane, text string, err error) {
+// Redis that is out of reach is no error: the node serves what it can, and finds it when it comes.
+func openPlane(ctx context.Context, c *Config, id string, log *slog.Logger) (p backplane.Backplane, text string, err error) {
 	if !c.Cluster() {
 		return memory.NewBus().Node(id), "", nil
 	}
-	return nil, "", fmt.Errorf("cannot open Redis: %s", redisText(c))
+	p, err = redis.Open(ctx, redis.Options{URL: c.RedisURL.Reveal(), URLs: c.RedisURLs.Reveal(), NodeID: id, Logger: log})
+	if err != nil {
+		return nil, "", err
+	}
+	text = redisText(c)
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	if _, err := p.Nodes(ctx); err != nil {
+		text += " (out of reach: messages of other nodes come late until it is back)"
+	}
+	return p, text, nil
 }
 
 // redisText is where Redis is, without its password.
