@@ -11,11 +11,16 @@ needs() {
 	need curl              have curl
 	need postgresql        have_postgres
 	need redis-server      have redis-server
+	need nginx             have_sbin nginx
+	need haproxy           have_sbin haproxy
+	need caddy             have caddy
 	need nodejs            have node
 	need npm               have npm
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
+
+have_sbin() { have "$1" || [ -x "/usr/sbin/$1" ]; }
 
 # Debian keeps the server itself off PATH.
 have_postgres() {
@@ -91,7 +96,7 @@ $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-reco
 if have systemctl; then
 	for package in $missing; do
 		case $package in
-		postgresql | redis-server) $root systemctl disable "$package" >/dev/null 2>&1 || true ;;
+		postgresql | redis-server | nginx | haproxy | caddy) $root systemctl disable "$package" >/dev/null 2>&1 || true ;;
 		esac
 	done
 fi

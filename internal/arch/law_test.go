@@ -24,10 +24,11 @@ var law = map[string][]string{
 	"admin":      {"session", "storage", "backplane", "protocol"},
 	"client":     {"protocol"},
 	"examples":   {"client", "protocol"},
-	"internal":   {},
+	"internal":   {"deploy"},
+	"deploy":     {},
 	"scripts":    {},
 	"testdata":   {},
-	"cmd":        {"protocol", "storage", "backplane", "session", "gateway", "api", "admin", "client"},
+	"cmd":        {"protocol", "storage", "backplane", "session", "gateway", "api", "admin", "client", "internal"},
 	"storage/":   {"storage", "protocol"}, // a child: one technology
 	"backplane/": {"backplane", "protocol"},
 	"client/":    {"protocol"}, // e2ee

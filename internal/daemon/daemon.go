@@ -24,7 +24,7 @@ const startTries = 100
 var ErrDown = errors.New("is down")
 
 // Daemon is a server that may be stopped, killed, frozen and brought back at the same address. Its methods are safe
-// for concurrent use, and each waits for the one before it.
+// for concurrent use; those that change it wait for each other.
 type Daemon struct {
 	Name    string
 	Dir     string // where it runs
@@ -35,15 +35,17 @@ type Daemon struct {
 	Ready   func(ctx context.Context) error // nil once it serves
 	Quit    syscall.Signal                  // asks it to stop in good order
 
+	op sync.Mutex // held by what changes it
+
 	mu  sync.Mutex // guards the following
 	run *exec.Cmd  // nil while it is down
 }
 
 // Start runs the daemon and returns once it serves. It does nothing where it runs already.
 func (d *Daemon) Start() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.run != nil {
+	d.op.Lock()
+	defer d.op.Unlock()
+	if d.process() != nil {
 		if !d.exited() {
 			return nil
 		}
@@ -54,15 +56,15 @@ func (d *Daemon) Start() error {
 
 // Stop ends the daemon in good order and waits for it. state says how it ended.
 func (d *Daemon) Stop() (state *os.ProcessState, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.op.Lock()
+	defer d.op.Unlock()
 	return d.stop()
 }
 
 // Kill ends every process of the daemon at once with SIGKILL, as a power cut would end them.
 func (d *Daemon) Kill() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.op.Lock()
+	defer d.op.Unlock()
 	if err := d.freeze(); err != nil { // first, so that none starts another or finishes anything meanwhile
 		return err
 	}
@@ -75,23 +77,23 @@ func (d *Daemon) Kill() error {
 
 // Freeze stops every process of the daemon with SIGSTOP: connections stay open and nothing answers.
 func (d *Daemon) Freeze() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.op.Lock()
+	defer d.op.Unlock()
 	return d.freeze()
 }
 
 // Thaw lets a frozen daemon go on.
 func (d *Daemon) Thaw() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.op.Lock()
+	defer d.op.Unlock()
 	return d.each(syscall.SIGCONT)
 }
 
 // Restart stops the daemon if it runs and starts it again on the same folder and address.
 func (d *Daemon) Restart() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.run != nil {
+	d.op.Lock()
+	defer d.op.Unlock()
+	if d.process() != nil {
 		if _, err := d.stop(); err != nil {
 			return err
 		}
@@ -100,27 +102,21 @@ func (d *Daemon) Restart() error {
 }
 
 // Running reports whether the daemon was started and has not ended; a frozen one runs.
-func (d *Daemon) Running() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.run != nil && !d.exited()
-}
+func (d *Daemon) Running() bool { return d.process() != nil && !d.exited() }
 
 // PID is the daemon's first process, 0 while it is down.
 func (d *Daemon) PID() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.run == nil {
-		return 0
+	if run := d.process(); run != nil {
+		return run.Process.Pid
 	}
-	return d.run.Process.Pid
+	return 0
 }
 
 // Wait waits for the end of a daemon whose keeper was released.
 func (d *Daemon) Wait() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.run != nil {
+	d.op.Lock()
+	defer d.op.Unlock()
+	if d.process() != nil {
 		d.reap()
 	}
 }
@@ -180,7 +176,7 @@ func (d *Daemon) launch() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("daemon: start %s: %w", d.Name, err)
 	}
-	d.run = cmd
+	d.keep(cmd)
 	return nil
 }
 
@@ -198,11 +194,27 @@ func (d *Daemon) freeze() error {
 	return d.each(syscall.SIGSTOP)
 }
 
+func (d *Daemon) process() *exec.Cmd {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.run
+}
+
+func (d *Daemon) keep(run *exec.Cmd) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.run = run
+}
+
 // exited looks without reaping.
 func (d *Daemon) exited() bool {
+	run := d.process()
+	if run == nil {
+		return true
+	}
 	var info unix.Siginfo
-	err := unix.Waitid(unix.P_PID, d.run.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-	return err == nil && info.Signo != 0
+	err := unix.Waitid(unix.P_PID, run.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo != 0 || errors.Is(err, unix.ECHILD)
 }
 
 // await waits for the end of a daemon that was told to go.
@@ -218,17 +230,18 @@ func (d *Daemon) await() (*os.ProcessState, error) {
 }
 
 func (d *Daemon) reap() *os.ProcessState {
-	d.run.Wait() // its error is what the state says
-	state := d.run.ProcessState
-	d.run = nil
-	return state
+	run := d.process()
+	run.Wait() // its error is what the state says
+	d.keep(nil)
+	return run.ProcessState
 }
 
 func (d *Daemon) signal(sig syscall.Signal) error {
-	if d.run == nil {
+	run := d.process()
+	if run == nil {
 		return fmt.Errorf("daemon: %s %w", d.Name, ErrDown)
 	}
-	if err := d.run.Process.Signal(sig); err != nil {
+	if err := run.Process.Signal(sig); err != nil {
 		return fmt.Errorf("daemon: signal %s: %w", d.Name, err)
 	}
 	return nil
@@ -236,10 +249,11 @@ func (d *Daemon) signal(sig syscall.Signal) error {
 
 // each signals the daemon and its children.
 func (d *Daemon) each(sig syscall.Signal) error {
-	if d.run == nil {
+	run := d.process()
+	if run == nil {
 		return fmt.Errorf("daemon: %s %w", d.Name, ErrDown)
 	}
-	for _, pid := range append(children(d.run.Process.Pid), d.run.Process.Pid) {
+	for _, pid := range append(children(run.Process.Pid), run.Process.Pid) {
 		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
 			return fmt.Errorf("daemon: signal %s: %w", d.Name, err)
 		}
