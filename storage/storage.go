@@ -33,6 +33,7 @@ type Store interface {
 	Mailbox
 	Subscriptions
 	Logins
+	Waker
 	Keeper
 	// Now is the store's clock, which alone decides expiry.
 	Now(ctx context.Context) (time.Time, error)
@@ -88,6 +89,7 @@ type Totals struct {
 	Subscriptions int64
 	Messages      int64
 	Bytes         int64 // of message data
+	Wakes         int64 // messages that users may still have to be woken for
 }
 
 // Topic names a topic of a session.
@@ -109,6 +111,7 @@ type Entry struct {
 	Hash      string
 	Timestamp int64         // ms, as the publisher sent it
 	Expiry    time.Duration // from the commit, by the store's clock; > 0
+	Wake      time.Duration // if it is stored, users may have to be woken for it after this; 0: nobody
 }
 
 // Outcome is what became of an Entry.

@@ -16,7 +16,7 @@ func (s *Store) CreateSession(_ context.Context, in storage.Session) error {
 	}
 	in.Version, in.CreatedAt = 1, s.now()
 	in.SecretHash, in.FCMKey, in.FCMConfig = slices.Clone(in.SecretHash), slices.Clone(in.FCMKey), slices.Clone(in.FCMConfig)
-	ss := &session{Session: in, topics: map[string]*topic{}}
+	ss := &session{Session: in, topics: map[string]*topic{}, devices: map[string]map[string]*storage.Device{}, owners: map[storage.Subscriber]string{}}
 	s.names[in.Name], s.sessions[in.ID] = ss, ss
 	return nil
 }
@@ -85,6 +85,7 @@ func (s *Store) Totals(context.Context) (storage.Totals, error) {
 		out.Bytes += ss.bytes
 		for _, t := range ss.topics {
 			out.Messages += int64(len(t.messages))
+			out.Wakes += int64(len(t.wakes))
 		}
 	}
 	return out, nil

@@ -59,6 +59,9 @@ func (s *Store) append(e *storage.Entry) storage.Appended {
 	if origin != nil {
 		origin.settled.Add(t.head, t.head)
 	}
+	if e.Wake > 0 {
+		t.wakes[t.head] = &wake{due: now.Add(e.Wake)}
+	}
 	return storage.Appended{Outcome: storage.Stored, Seq: t.head}
 }
 

@@ -36,6 +36,8 @@ type session struct {
 	topics        map[string]*topic
 	subscriptions int
 	bytes         int64
+	devices       map[string]map[string]*storage.Device // by user and ID
+	owners        map[storage.Subscriber]string         // users, of clients
 }
 
 type topic struct {
@@ -44,6 +46,7 @@ type topic struct {
 	messages      []storage.Message // ascending Seq
 	ids           map[messageKey]id
 	idOrder       []idDue // oldest first
+	wakes         map[uint64]*wake
 	subscriptions map[storage.Subscriber]*subscription
 }
 
@@ -64,6 +67,7 @@ type subscription struct {
 	attach  int64
 	settled storage.Ranges
 	seen    time.Time
+	woken   uint64 // its user was woken for messages up to it
 }
 
 // Open makes an empty store whose clock is now.

@@ -34,7 +34,7 @@ func (s *Store) Subscribe(_ context.Context, sub storage.Subscriber, at storage.
 		if q := s.options.Topics; q > 0 && len(ss.topics) >= q {
 			return storage.Subscription{}, storage.ErrQuota
 		}
-		t = &topic{name: at.Name, ids: map[messageKey]id{}, subscriptions: map[storage.Subscriber]*subscription{}}
+		t = &topic{name: at.Name, ids: map[messageKey]id{}, wakes: map[uint64]*wake{}, subscriptions: map[storage.Subscriber]*subscription{}}
 		ss.topics[at.Name] = t
 	}
 	ss.subscriptions++

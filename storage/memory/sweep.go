@@ -65,6 +65,7 @@ func (ss *session) sweepMessages(t *topic, now time.Time, swept *storage.Swept) 
 			continue
 		}
 		ss.bytes -= int64(len(m.Data))
+		delete(t.wakes, m.Seq)
 	}
 	clear(t.messages[len(kept):]) // let go of the bodies
 	t.messages = kept

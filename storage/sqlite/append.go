@@ -91,6 +91,7 @@ type appending struct {
 	known    map[int64]knownIDs // rows of message_ids that were read
 
 	messages []any // rows of messages, flat
+	wakes    []any // rows of push_outbox, flat
 }
 
 type appendSession struct {
@@ -173,6 +174,9 @@ func (a *appending) decide(e *storage.Entry, key idKey) (storage.Appended, error
 		data = []byte{} // nil would be NULL
 	}
 	a.messages = append(a.messages, t.id, int64(t.head), a.now+millis(e.Expiry), a.now, e.Timestamp, e.MessageID, string(e.Origin), e.Hash, data)
+	if e.Wake > 0 {
+		a.wakes = append(a.wakes, t.id, int64(t.head), e.Topic.Session, a.now+millis(e.Wake))
+	}
 	return storage.Appended{Outcome: storage.Stored, Seq: t.head}, nil
 }
 
@@ -265,6 +269,9 @@ func (a *appending) write() error {
 	// FAIL: any error rolls the transaction back, so the statement need not keep a copy of each page to undo itself.
 	const messages = `INSERT OR FAIL INTO messages (topic, seq, expires_at, stored_at, timestamp, message_id, origin, hash, data) VALUES `
 	if err := a.insert(messages, 9, a.messages); err != nil {
+		return err
+	}
+	if err := a.insert(`INSERT OR FAIL INTO push_outbox (topic, seq, session, due) VALUES `, 4, a.wakes); err != nil {
 		return err
 	}
 	if err := a.db.exec(`INSERT INTO message_ids (id, stored_at, ids) VALUES (?, ?, ?)`,

@@ -113,6 +113,7 @@ func dropSession(db *conn, id string) (topics []int64, err error) {
 // Totals implements storage.Catalog.
 func (s *Store) Totals(ctx context.Context) (t storage.Totals, err error) {
 	err = s.reader.row(ctx, `SELECT count(*), coalesce(sum(messages), 0), coalesce(sum(bytes), 0),
-		(SELECT coalesce(sum(subscribers), 0) FROM topics) FROM usage`).Scan(&t.Sessions, &t.Messages, &t.Bytes, &t.Subscriptions)
+		(SELECT coalesce(sum(subscribers), 0) FROM topics), (SELECT count(*) FROM push_outbox)
+		FROM usage`).Scan(&t.Sessions, &t.Messages, &t.Bytes, &t.Subscriptions, &t.Wakes)
 	return t, fail("totals", err)
 }

@@ -271,6 +271,9 @@ func (s *Store) remove(ctx context.Context, due []span) (n int, err error) {
 			if err := db.exec(`DELETE FROM messages WHERE topic = ? AND seq BETWEEN ? AND ?`, p.topic, p.lo, p.hi); err != nil {
 				return err
 			}
+			if err := db.exec(`DELETE FROM push_outbox WHERE topic = ? AND seq BETWEEN ? AND ?`, p.topic, p.lo, p.hi); err != nil {
+				return err
+			}
 			owned, err := db.change(`UPDATE usage SET messages = messages - ?, bytes = bytes - ? WHERE session = (SELECT session FROM topics WHERE id = ?)`,
 				p.messages, p.bytes, p.topic)
 			if err != nil {

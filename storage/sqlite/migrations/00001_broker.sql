@@ -52,6 +52,7 @@ CREATE TABLE subscriptions (
     attach     INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     settled    BLOB    NOT NULL,
+    woken      INTEGER NOT NULL DEFAULT 0, -- its user was woken for messages up to this seq
     PRIMARY KEY (topic, subscriber)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX subscriptions_of ON subscriptions (session, subscriber);
@@ -92,14 +93,21 @@ CREATE TABLE device_tokens (
     PRIMARY KEY (session, user_id, device_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Whose a client is: who is woken for its messages.
+CREATE TABLE owners (
+    session    TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    subscriber TEXT NOT NULL,
+    user_id    TEXT NOT NULL,
+    PRIMARY KEY (session, subscriber)
+) STRICT, WITHOUT ROWID;
+
 -- One row a message that may have to wake somebody; who, is asked when it is due.
 CREATE TABLE push_outbox (
-    topic         INTEGER NOT NULL,
-    seq           INTEGER NOT NULL,
-    session       TEXT    NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
-    due           INTEGER NOT NULL,
-    attempts      INTEGER NOT NULL DEFAULT 0,
-    claimed_until INTEGER NOT NULL DEFAULT 0,
+    topic    INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    session  TEXT    NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    due      INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (topic, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX push_outbox_due ON push_outbox (due);
