@@ -53,7 +53,7 @@ func (s *Store) append(ctx context.Context, group []storage.Entry) (results []st
 	var seqs []int64
 	err = s.row(ctx, `
 		SELECT outcomes, seqs, epoch
-		FROM append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, args...,
+		FROM append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`, args...,
 	).Scan(&outcomes, &seqs, &epoch)
 	if err == nil {
 		err = s.admit(epoch)
@@ -92,6 +92,7 @@ func appendArgs(group []storage.Entry, o storage.Options) []any {
 		stamps   = make([]int64, n)
 		expiries = make([]int64, n)
 		keys     = make([]byte, 0, n*messageKeySize)
+		wakes    []int64 // nil: nobody is to be woken
 	)
 	for i := range group {
 		e := &group[i]
@@ -110,8 +111,14 @@ func appendArgs(group []storage.Entry, o storage.Options) []any {
 			data[i] = []byte{} // nil would be NULL
 		}
 		hashes[i], stamps[i], expiries[i] = e.Hash, e.Timestamp, e.Expiry.Microseconds()
+		if e.Wake > 0 {
+			if wakes == nil {
+				wakes = make([]int64, n)
+			}
+			wakes[i] = max(1, e.Wake.Microseconds())
+		}
 	}
-	return []any{sessions, names, topics, ids, messages, origins, data, sizes, hashes, stamps, expiries,
+	return []any{sessions, names, topics, ids, messages, origins, data, sizes, hashes, stamps, expiries, wakes,
 		o.DedupeWindow, o.StoredBytes}
 }
 

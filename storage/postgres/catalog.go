@@ -81,7 +81,7 @@ func (s *Store) Totals(ctx context.Context) (t storage.Totals, err error) {
 	defer cancel()
 	err = s.row(ctx, `
 		SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM subscriptions),
-			coalesce(sum(stored), 0)::bigint, coalesce(sum(bytes), 0)::bigint
-		FROM counters`).Scan(&t.Sessions, &t.Subscriptions, &t.Messages, &t.Bytes)
+			(SELECT count(*) FROM push_outbox), coalesce(sum(stored), 0)::bigint, coalesce(sum(bytes), 0)::bigint
+		FROM counters`).Scan(&t.Sessions, &t.Subscriptions, &t.Wakes, &t.Messages, &t.Bytes)
 	return t, failed(ctx, "totals", err)
 }

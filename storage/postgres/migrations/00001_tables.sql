@@ -58,6 +58,7 @@ CREATE TABLE subscriptions (
     settled    int8multirange NOT NULL,
     seen_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     dirty      boolean NOT NULL DEFAULT false,
+    woken      bigint NOT NULL DEFAULT 0, -- its user was woken for messages up to this seq
     PRIMARY KEY (topic, subscriber)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX subscriptions_subscriber ON subscriptions (session, subscriber);
@@ -103,6 +104,14 @@ CREATE TABLE device_tokens (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (session, user_id, device_id)
+);
+
+-- Whose a client is: who is woken for its messages.
+CREATE TABLE owners (
+    session    text COLLATE "C" NOT NULL REFERENCES sessions,
+    subscriber text COLLATE "C" NOT NULL,
+    user_id    text COLLATE "C" NOT NULL,
+    PRIMARY KEY (session, subscriber)
 );
 
 -- One row a message, whoever it is for: that is worked out against the subscriptions when it is due.

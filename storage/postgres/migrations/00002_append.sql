@@ -4,7 +4,8 @@
 
 -- +goose StatementBegin
 -- append_messages decides a group: what is new, its seq, what is stored. Entries say by p_topic which of the distinct
--- topics (p_sessions, p_names) they are for; p_id is the key in message_ids; p_expiry is in microseconds.
+-- topics (p_sessions, p_names) they are for; p_id is the key in message_ids; p_expiry and p_wake are in microseconds, and
+-- p_wake is null where nobody is to be woken for any of them.
 -- outcomes: 1 stored, 2 repeat, 3 not stored, 4 no session, 5 quota.
 --
 -- Each statement here has a snapshot of its own (READ COMMITTED). That is what makes it right: everything after the
@@ -15,7 +16,7 @@
 CREATE FUNCTION append_messages(
     p_sessions text[], p_names text[],
     p_topic int[], p_id bytea[], p_message_id text[], p_origin text[], p_data bytea[], p_size bigint[], p_hash text[],
-    p_timestamp bigint[], p_expiry bigint[],
+    p_timestamp bigint[], p_expiry bigint[], p_wake bigint[],
     p_window interval, p_quota bigint,
     OUT outcomes smallint[], OUT seqs bigint[], OUT epoch text
 )
@@ -107,6 +108,13 @@ BEGIN
         FROM unnest(p_topic, outcomes, seqs, p_id) e (topic, outcome, seq, id)
         WHERE e.outcome = 1
         ON CONFLICT (topic, id) DO UPDATE SET seq = excluded.seq, stored_at = excluded.stored_at; -- past its window
+
+        IF p_wake IS NOT NULL THEN
+            INSERT INTO push_outbox (topic, seq, due_at)
+            SELECT v_topics[e.topic], e.seq, v_now + e.wake * interval '1 microsecond'
+            FROM unnest(p_topic, outcomes, seqs, p_wake) e (topic, outcome, seq, wake)
+            WHERE e.outcome = 1 AND e.wake > 0;
+        END IF;
 
         UPDATE counters c SET head = g.head, stored = c.stored + g.stored, bytes = c.bytes + g.bytes
         FROM (

@@ -9,6 +9,21 @@ $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- sweep_outbox lets go of wakes whose message is gone. The topics are locked. Most stores have none.
+CREATE FUNCTION sweep_outbox(p_topics bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM push_outbox) THEN
+        DELETE FROM push_outbox p
+        WHERE p.topic = ANY (p_topics) AND NOT EXISTS (SELECT FROM messages m WHERE m.topic = p.topic AND m.seq = p.seq);
+    END IF;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- sweep_settled deletes up to p_limit messages that every durable subscriber has settled, or that have none.
 -- more: there is more to look at.
 CREATE FUNCTION sweep_settled(p_limit int, OUT removed bigint, OUT more boolean)
@@ -62,6 +77,7 @@ BEGIN
         WHERE c.topic = g.topic
     )
     SELECT count(*) INTO removed FROM gone;
+    PERFORM sweep_outbox(v_topics);
 
     IF removed >= p_limit THEN -- cut: come back to all of them
         UPDATE counters c SET dirty = true WHERE c.topic = ANY (v_topics) AND c.stored > 0 AND NOT c.dirty;
@@ -108,6 +124,7 @@ BEGIN
         WHERE c.topic = g.topic
     )
     SELECT count(*) INTO removed FROM gone;
+    PERFORM sweep_outbox(v_topics);
 END
 $$;
 -- +goose StatementEnd
@@ -213,6 +230,7 @@ BEGIN
     DELETE FROM message_ids m WHERE m.topic = ANY (v_topics);
     DELETE FROM push_outbox p WHERE p.topic = ANY (v_topics);
     DELETE FROM device_tokens d WHERE d.session = p_id;
+    DELETE FROM owners o WHERE o.session = p_id;
     DELETE FROM counters c WHERE c.topic = ANY (v_topics);
     DELETE FROM topics t WHERE t.id = ANY (v_topics);
     RETURN QUERY DELETE FROM sessions s WHERE s.id = p_id RETURNING s.*;
