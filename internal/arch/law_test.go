@@ -20,6 +20,7 @@ var law = map[string][]string{
 	"backplane":  {"protocol"},
 	"session":    {"backplane", "storage", "protocol"},
 	"gateway":    {"session", "protocol"},
+	"fcm":        {"storage", "backplane", "protocol"},
 	"api":        {"session", "admin", "backplane", "storage", "protocol"},
 	"admin":      {"session", "storage", "backplane", "protocol"},
 	"client":     {"protocol"},
@@ -28,10 +29,11 @@ var law = map[string][]string{
 	"deploy":     {},
 	"scripts":    {},
 	"testdata":   {},
-	"cmd":        {"protocol", "storage", "backplane", "session", "gateway", "api", "admin", "client", "internal"},
+	"cmd":        {"protocol", "storage", "backplane", "session", "gateway", "fcm", "api", "admin", "client", "internal"},
 	"storage/":   {"storage", "protocol"}, // a child: one technology
 	"backplane/": {"backplane", "protocol"},
 	"client/":    {"protocol"}, // e2ee
+	"fcm/":       {},           // fcmtest
 }
 
 func TestImportsFollowTheLaw(t *testing.T) {

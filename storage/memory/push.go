@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/subtle"
 	"slices"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func (s *Store) DeleteDevice(_ context.Context, session, user, id string, token 
 		return false, nil
 	}
 	own := ss.devices[user]
-	if d := own[id]; d == nil || token != nil && !bytes.Equal(d.Token, token) {
+	if d := own[id]; d == nil || token != nil && subtle.ConstantTimeCompare(d.Token, token) == 0 {
 		return false, nil
 	}
 	if delete(own, id); len(own) == 0 {
