@@ -32,6 +32,7 @@ type Config struct {
 	Logger    *slog.Logger
 
 	NodeID  string
+	Version string
 	Started time.Time
 	Figures func() Figures // of this node, now; nil: ReadFigures without connections
 

@@ -17,6 +17,7 @@ import (
 	"github.com/fastport/fastport/api"
 	"github.com/fastport/fastport/backplane"
 	busmemory "github.com/fastport/fastport/backplane/memory"
+	"github.com/fastport/fastport/metrics"
 	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/session"
 	"github.com/fastport/fastport/storage"
@@ -142,11 +143,11 @@ func TestStats_AreTheClustersAndEachNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	figures, err := json.Marshal(session.Stats{Connections: 5, HeapUsed: 1000, HeapTotal: 2000}) // as the engine's heartbeats do
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.backplane.Heartbeat(t.Context(), backplane.Node{ID: "b", Started: time.Now(), Figures: figures}); err != nil {
+	figures := admin.Figures{
+		Connections: 5, HeapUsed: 1000, HeapTotal: 2000, Publishes: 12.5, Deliveries: 50, AckP50: 1.5, AckP99: 9, Pending: 3, OutboxBytes: 400,
+		Faults: []string{"backplane"},
+	}.Encode()
+	if err := b.backplane.Heartbeat(t.Context(), backplane.Node{ID: "b", Started: time.Now(), Version: "v1.2.3", Address: "192.0.2.7:4000", Figures: figures}); err != nil {
 		t.Fatal(err)
 	}
 	// Its own heartbeat is older than what it knows itself.
@@ -165,9 +166,89 @@ func TestStats_AreTheClustersAndEachNodes(t *testing.T) {
 	if len(stats.Nodes) != 2 || stats.Nodes[0].ID != "a" || stats.Nodes[0].Connections != 7 || stats.Nodes[1].Connections != 5 {
 		t.Errorf("nodes = %+v", stats.Nodes)
 	}
+	if stats.Publishes != 12.5 || stats.Deliveries != 50 || stats.AckP50 != 1.5 || stats.AckP99 != 9 || stats.Pending != 3 || stats.OutboxBytes != 400 || stats.ReadyNodes != 1 {
+		t.Errorf("the cluster's = %+v", stats)
+	}
+	if n := stats.Nodes[1]; n.Version != "v1.2.3" || n.Address != "192.0.2.7:4000" || n.Ready || n.Publishes != 12.5 || len(n.Faults) != 1 || n.Faults[0] != "backplane" {
+		t.Errorf("node b = %+v", n)
+	}
 	used := stats.Nodes[0].HeapUsed
 	if used < 100_000 || stats.Nodes[0].HeapTotal < used || stats.MemoryUsage.HeapUsed != used+1000 {
 		t.Errorf("memory = %+v of %+v", stats.MemoryUsage, stats.Nodes)
+	}
+}
+
+// Nodes of two versions stand side by side during every update.
+func TestStats_TakeWhatTheyKnowOfAnotherVersionsFigures(t *testing.T) {
+	c := newCluster()
+	a := c.node(t, "a", nil)
+	for id, figures := range map[string]string{
+		"newer":     `{"connections":3,"pending":2,"deliveriesPerSecond":1.5,"colour":{"of":["magic"]},"faults":["a new one"]}`,
+		"older":     `{"connections":4,"heapUsed":10}`,
+		"silent":    ``,
+		"nonsense":  `[7]`,
+		"mistyped":  `{"connections":5,"pending":"many"}`,
+		"boundless": `{"connections":6,"faults":["` + strings.Repeat("x", admin.MaxFigures) + `"]}`,
+	} {
+		if err := c.bus.Node(id).Heartbeat(t.Context(), backplane.Node{ID: id, Started: time.Now(), Figures: []byte(figures)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer := a.call(t, "GET", "/api/admin/stats", "", a.login(t))
+	answer.want(t, "stats", 200, "")
+	var stats admin.Stats
+	if err := json.Unmarshal(answer.Body.Bytes(), &stats); err != nil {
+		t.Fatal(err)
+	}
+	if len(stats.Nodes) != 7 || stats.TotalConnections != 7+3+4 || stats.Pending != 2 || stats.Deliveries != 1.5 || stats.ReadyNodes != 6 {
+		t.Errorf("stats = %+v", stats)
+	}
+	for _, n := range stats.Nodes {
+		if n.Faults == nil || n.Degraded == nil {
+			t.Errorf("%s: faults = %v, degraded = %v, want lists", n.ID, n.Faults, n.Degraded)
+		}
+		if n.ID == "newer" && (n.Ready || n.HeapUsed != 0) || n.ID == "older" && (!n.Ready || n.HeapUsed != 10) {
+			t.Errorf("%s = %+v", n.ID, n)
+		}
+	}
+}
+
+func TestFigures_OfOneNodeAreBounded(t *testing.T) {
+	f := admin.Figures{Connections: 1 << 62, Publishes: 1.0 / 3, Faults: []string{"draining", "disk_full", "backplane"}, Degraded: []string{"store"}}
+	if text := f.Encode(); len(text) == 0 || len(text) > 512 {
+		t.Errorf("%d bytes, want some and no more than 512", len(text))
+	}
+	f.Faults = []string{strings.Repeat("x", admin.MaxFigures)}
+	if text := f.Encode(); text != nil {
+		t.Errorf("%d bytes, want none", len(text))
+	}
+}
+
+func TestPulse_TellsTheLast15SecondsRatesAndQuantiles(t *testing.T) {
+	var p admin.Pulse
+	var f admin.Figures
+	p.Fill(&f)
+	start, acks := time.Now(), new(metrics.Times)
+	beat := func(n int) {
+		s := session.Stats{Publishes: int64(30 * n), Deliveries: int64(60 * n), Redeliveries: int64(3 * n), AckTime: acks.Read()}
+		p.Beat(start.Add(time.Duration(n)*3*time.Second), s)
+		for range 100 {
+			acks.Observe(time.Duration(n+1) * time.Millisecond) // ever slower
+		}
+	}
+	beat(0)
+	if p.Fill(&f); f.Publishes != 0 || f.AckP99 != 0 {
+		t.Errorf("after one beat: %+v, want nothing", f)
+	}
+	for n := 1; n <= 100; n++ {
+		beat(n)
+	}
+	p.Fill(&f)
+	if f.Publishes != 10 || f.Deliveries != 21 {
+		t.Errorf("publishes = %v, deliveries = %v a second, want 10 and 21", f.Publishes, f.Deliveries)
+	}
+	if f.AckP50 < 70 || f.AckP99 > 100 || f.AckP99 < f.AckP50 { // 96 to 100 ms: the bucket from 70 to 100
+		t.Errorf("p50 = %v, p99 = %v ms, want those of the last five beats", f.AckP50, f.AckP99)
 	}
 }
 

@@ -2,7 +2,7 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -24,6 +24,13 @@ type Stats struct {
 	TotalConnections    int64       `json:"totalConnections"`
 	Uptime              int64       `json:"uptime"` // seconds, of the oldest node
 	MemoryUsage         MemoryUsage `json:"memoryUsage"`
+	Publishes           float64     `json:"publishesPerSecond"`
+	Deliveries          float64     `json:"deliveriesPerSecond"`
+	AckP50              float64     `json:"ackP50Ms"` // of the node where it is highest: the cluster's own lies below
+	AckP99              float64     `json:"ackP99Ms"`
+	Pending             int64       `json:"pending"`
+	OutboxBytes         int64       `json:"outboxBytes"`
+	ReadyNodes          int         `json:"readyNodes"`
 	StoredMessages      int64       `json:"storedMessages"`
 	StoredBytes         int64       `json:"storedBytes"`
 	StoredSubscriptions int64       `json:"storedSubscriptions"`
@@ -38,8 +45,11 @@ type MemoryUsage struct {
 
 // NodeStats is one node of Stats.
 type NodeStats struct {
-	ID     string `json:"id"`
-	Uptime int64  `json:"uptime"` // seconds
+	ID      string `json:"id"`
+	Version string `json:"version"`
+	Address string `json:"address"` // of its data plane; "": it has none
+	Uptime  int64  `json:"uptime"`  // seconds
+	Ready   bool   `json:"ready"`
 	Figures
 }
 
@@ -64,9 +74,20 @@ func (a *Admin) stats(c echo.Context) error {
 		stats.MemoryUsage.HeapUsed += n.HeapUsed
 		stats.MemoryUsage.HeapTotal += n.HeapTotal
 		stats.Uptime = max(stats.Uptime, n.Uptime)
+		stats.Publishes += n.Publishes
+		stats.Deliveries += n.Deliveries
+		stats.Pending += n.Pending
+		stats.OutboxBytes += n.OutboxBytes
+		stats.AckP50, stats.AckP99 = max(stats.AckP50, n.AckP50), max(stats.AckP99, n.AckP99)
+		if n.Ready {
+			stats.ReadyNodes++
+		}
 	}
 	return c.JSON(http.StatusOK, stats)
 }
+
+// errLarge: figures beyond MaxFigures.
+var errLarge = errors.New("admin: figures are too large")
 
 // nodes is the living nodes: this one as it is now, the others as their last heartbeats said. Where the backplane is
 // out, this one is all that is known.
@@ -75,17 +96,32 @@ func (a *Admin) nodes(ctx context.Context) []NodeStats {
 	if err != nil {
 		a.log.Warn("admin: nodes could not be listed", slog.Any("cause", err))
 	}
-	living = slices.DeleteFunc(living, func(n backplane.Node) bool { return n.ID == a.cfg.NodeID })
-	nodes := []NodeStats{{ID: a.cfg.NodeID, Uptime: uptime(a.cfg.Started), Figures: a.cfg.Figures()}}
+	self := backplane.Node{ID: a.cfg.NodeID, Version: a.cfg.Version, Started: a.cfg.Started}
+	var nodes []NodeStats
 	for _, n := range living {
-		other := NodeStats{ID: n.ID, Uptime: uptime(n.Started)}
-		if err := json.Unmarshal(n.Figures, &other.Figures); err != nil {
+		if n.ID == a.cfg.NodeID {
+			self.Address = n.Address
+			continue
+		}
+		var figures Figures
+		if err := figures.decode(n.Figures); err != nil {
 			a.log.Warn("admin: a node's figures are unreadable", slog.String("node", n.ID), slog.Any("cause", err))
 		}
-		nodes = append(nodes, other)
+		nodes = append(nodes, nodeStats(n, figures))
 	}
+	nodes = append(nodes, nodeStats(self, a.cfg.Figures()))
 	slices.SortFunc(nodes, func(x, y NodeStats) int { return strings.Compare(x.ID, y.ID) })
 	return nodes
+}
+
+func nodeStats(n backplane.Node, f Figures) NodeStats {
+	if f.Faults == nil {
+		f.Faults = []string{}
+	}
+	if f.Degraded == nil {
+		f.Degraded = []string{}
+	}
+	return NodeStats{ID: n.ID, Version: n.Version, Address: n.Address, Uptime: uptime(n.Started), Ready: len(f.Faults) == 0, Figures: f}
 }
 
 // uptime may rest on another host's clock: it is shown, and decides nothing.

@@ -119,7 +119,7 @@ func TestHealth_UnreadyForOnesOwnFaultsAlone(t *testing.T) {
 		set(api.Health{Faults: []string{"draining"}, Degraded: []string{"store"}})
 		a = s.call(t, "GET", "/readyz", "")
 		a.want(t, "draining", 503, protocol.Unavailable)
-		if a.body["error"] != "draining" {
+		if a.body["error"] != "draining" || !strings.Contains(a.text, `"faults":["draining"],"degraded":["store"]`) {
 			t.Errorf("body = %s, want it to say why", a.text)
 		}
 		s.call(t, "GET", "/healthz", "").want(t, "healthz while draining", 200, "")

@@ -14,6 +14,7 @@ type readiness struct {
 	Success  bool          `json:"success"`
 	Code     protocol.Code `json:"code,omitempty"`
 	Error    string        `json:"error,omitempty"`
+	Faults   []string      `json:"faults"`
 	Degraded []string      `json:"degraded"`
 }
 
@@ -26,10 +27,7 @@ func routeHealth(e *echo.Echo, health func() Health) {
 	})
 	e.Match(both, "/readyz", func(c echo.Context) error {
 		h := health()
-		body := readiness{Success: len(h.Faults) == 0, Degraded: h.Degraded}
-		if body.Degraded == nil {
-			body.Degraded = []string{}
-		}
+		body := readiness{Success: len(h.Faults) == 0, Faults: append([]string{}, h.Faults...), Degraded: append([]string{}, h.Degraded...)}
 		if body.Success {
 			return c.JSON(http.StatusOK, body)
 		}

@@ -24,6 +24,12 @@ const (
 	Internal         Code = "internal"
 )
 
+// Codes is all of them.
+var Codes = []Code{
+	BadRequest, NotInitialized, Unauthorized, SessionSuspended, SessionExpired, TooLarge, HashMismatch, Expired, ClockSkew,
+	RateLimited, QuotaExceeded, Unavailable, NotFound, Conflict, TooSlow, NoReceivers, KeyMismatch, Internal,
+}
+
 // Retryable reports whether the same request may succeed later, unchanged.
 func (c Code) Retryable() bool { return c == Unavailable || c == RateLimited }
 

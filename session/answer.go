@@ -8,6 +8,9 @@ import (
 
 // answer sends one frame of the server's.
 func (c *Conn) answer(l Lane, f *protocol.ServerFrame) {
+	if f.Code != "" {
+		c.node.figures.errors.Count(string(f.Code))
+	}
 	c.send(l, NewPacket(false, 128, f.Append))
 }
 

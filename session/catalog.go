@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/metrics"
 	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/storage"
 )
@@ -42,6 +43,7 @@ type Catalog struct {
 	rows     *rows
 	verdicts *verdicts
 	flights  *flights
+	checks   *metrics.Labels // by what came of them
 
 	mu       sync.RWMutex // guards the following
 	watchers []func(backplane.Command)
@@ -65,6 +67,7 @@ func NewCatalog(cfg CatalogConfig) *Catalog {
 		rows:         newRows(),
 		verdicts:     newVerdicts(),
 		flights:      newFlights(),
+		checks:       metrics.NewLabels(checkResults...),
 	}
 }
 

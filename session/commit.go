@@ -127,15 +127,16 @@ func (k *committer) commit(ctx context.Context, group []*publish) {
 		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
 		results, epoch, err := k.node.store.Append(deadline, entries)
 		cancel()
-		k.node.figures.commits.Add(1)
-		k.node.figures.commitTime.Add(k.node.clock() - begun)
 		if err == nil {
+			k.node.figures.commitTime.Observe(time.Duration(k.node.clock() - begun))
+			k.node.figures.commitSize.Observe(len(entries))
 			k.node.observe(epoch)
 			rest = k.settle(rest, results, epoch)
 			if len(rest) == 0 {
 				return
 			}
 		} else {
+			k.node.figures.commitFailures.Add(1)
 			k.node.log.Warn("append failed, will be repeated", slog.Any("error", err), slog.Int("entries", len(entries)))
 		}
 		select {

@@ -20,6 +20,10 @@ type Config struct {
 	Catalog   *Catalog
 	Logger    *slog.Logger
 
+	// Describe adds to each heartbeat what the whole node says of itself: its version, the address of its data plane,
+	// its figures. nil: nothing. It must not block.
+	Describe func(self *backplane.Node)
+
 	MaxPayload   int           // bytes in a frame; told to clients
 	MaxRetention time.Duration // cap of a session's message expiry (MAX_RETENTION)
 	OutboxBytes  int           // an ephemeral subscriber's waiting messages (OUTBOX_BYTES)

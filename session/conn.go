@@ -40,6 +40,7 @@ type Conn struct {
 	mu       sync.Mutex // guards the following
 	busy     bool       // a cold frame is under way
 	detached bool
+	counted  int // as which version it is among the connections; 0: not logged in
 	window   window
 	feeds    []*feed
 	behind   []*feed // wait for room
@@ -87,6 +88,17 @@ func (c *Conn) Closed() {
 	}
 }
 
+// counts moves the connection among those of its version.
+func (c *Conn) counts() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.detached {
+		c.node.figures.connections[c.counted].Add(-1)
+		c.counted = c.version
+		c.node.figures.connections[c.counted].Add(1)
+	}
+}
+
 // stop ends the connection: once it returns nothing is sent but the close frame.
 func (c *Conn) stop(code protocol.CloseCode, reason string) {
 	c.mu.Lock()
@@ -104,11 +116,11 @@ func (c *Conn) detach() {
 	}
 	c.detached = true
 	c.closed.Store(true)
-	feeds, file := c.feeds, c.file
+	feeds, file, counted := c.feeds, c.file, c.counted
 	c.feeds, c.behind, c.window, c.backlog = nil, nil, window{}, backlog{}
 	c.node.alarms.drop(&c.alarm)
 	c.mu.Unlock()
-	c.node.figures.connections.Add(-1)
+	c.node.figures.connections[counted].Add(-1)
 	if c.tenant == nil {
 		return
 	}

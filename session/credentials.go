@@ -67,7 +67,8 @@ func (r *row) usable() error {
 // A right password that is remembered costs one keyed hash. Everything else costs one read of the store and, unless
 // the answer is remembered, one argon2id, whether there is such a session or not: the quick way is for the right
 // password alone, so that no guess can tell a name in use from another.
-func (c *Catalog) prove(ctx context.Context, name, password string, from netip.Addr) (row, error) {
+func (c *Catalog) prove(ctx context.Context, name, password string, from netip.Addr) (found row, err error) {
+	defer func() { c.checks.Count(checkResult(err)) }()
 	if !protocol.ValidSessionName(name) || !protocol.ValidPassword([]byte(password)) {
 		return row{}, errUnauthorized
 	}

@@ -9,12 +9,16 @@ import (
 // copy delivers a live copy to the node's subscribers, in the channel's order.
 func (t *topic) copy(c *backplane.Copy) {
 	n := t.node
-	if !c.Issued.IsZero() && time.Since(c.Issued) > copyStale {
+	at := time.Now()
+	age := at.Sub(c.Issued)
+	if !c.Issued.IsZero() && age > copyStale {
 		n.figures.late.Add(1)
 		return
 	}
-	now := n.clock()
+	now := n.at(at)
 	m := newMessage(t, c, now)
+	m.issued = now - int64(age)
+	m.timed.Store(c.Issued.IsZero())
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := t.seen.add(m.id, seenCopy, now)

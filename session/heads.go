@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"sync"
 	"time"
@@ -154,8 +153,11 @@ func (n *Node) tick(ctx context.Context) {
 func (n *Node) heartbeat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	text, _ := json.Marshal(n.Stats())
-	if n.bus.Heartbeat(ctx, backplane.Node{ID: n.cfg.NodeID, Started: n.started, Figures: text}) != nil {
+	self := backplane.Node{ID: n.cfg.NodeID, Started: n.started}
+	if n.cfg.Describe != nil {
+		n.cfg.Describe(&self)
+	}
+	if n.bus.Heartbeat(ctx, self) != nil {
 		return
 	}
 	nodes, err := n.bus.Nodes(ctx)

@@ -10,6 +10,7 @@ func (n *Node) Link(up bool) {
 	}
 	n.log.Warn("the backplane's subscribing side changed", "up", up)
 	if !up {
+		n.figures.severed.Add(1)
 		for _, t := range n.allTenants() {
 			for _, tp := range t.all() {
 				tp.sever()
@@ -20,6 +21,9 @@ func (n *Node) Link(up bool) {
 	}
 	n.begin(n.rejoin)
 }
+
+// Linked reports whether live copies reach this node: the backplane's subscribing side is up.
+func (n *Node) Linked() bool { return !n.down.Load() }
 
 // rejoinBatch is how many topics are joined again before the first of them must be.
 const rejoinBatch = 256

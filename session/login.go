@@ -129,6 +129,7 @@ func (c *Conn) welcome(row storage.Session, rows []storage.Subscription, resumed
 	slices.Sort(answer.Topics)
 	c.answer(LaneControl, answer)
 	c.ready.Store(true)
+	c.counts()
 	if c.version < protocol.Version2 {
 		return
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fastport/fastport/backplane"
 	"github.com/fastport/fastport/protocol"
@@ -24,10 +25,12 @@ type message struct {
 
 	place   uint64 // in the topic's order of arrival, from 1; 0: read from the store
 	arrived int64  // the node's clock
+	issued  int64  // the node's clock, for a live copy: when it was announced, perhaps elsewhere
 	expires int64  // the node's clock
 
-	seq  atomic.Uint64 // 0 until the store's word is known; set under mu
-	fate atomic.Uint32 // a fate; set under mu
+	timed atomic.Bool   // its way to the first connection here; or it cannot be
+	seq   atomic.Uint64 // 0 until the store's word is known; set under mu
+	fate  atomic.Uint32 // a fate; set under mu
 
 	mu      sync.Mutex // guards the following
 	early   []early
@@ -65,10 +68,18 @@ func newMessage(t *topic, c *backplane.Copy, now int64) *message {
 // readMessage makes a message of a stored one.
 func readMessage(t *topic, r *storage.Message, now int64) *message {
 	m := &message{topic: t, id: r.MessageID, data: r.Data, hash: r.Hash, timestamp: r.Timestamp, qos: 1,
-		flagged: true, origin: r.Origin, arrived: now, expires: now + int64(r.ExpiresAt.Sub(t.node.storeNow()))}
+		flagged: true, origin: r.Origin, arrived: now - int64(t.node.storeNow().Sub(r.StoredAt)), expires: now + int64(r.ExpiresAt.Sub(t.node.storeNow()))}
 	m.seq.Store(r.Seq)
 	m.fate.Store(stored)
+	m.timed.Store(true)
 	return m
+}
+
+// leaves notes that m is queued for a connection: the first one's delay is everybody's measure.
+func (m *message) leaves(now int64) {
+	if !m.timed.Load() && m.timed.CompareAndSwap(false, true) {
+		m.topic.node.figures.deliveryTime.Observe(time.Duration(now - m.issued))
+	}
 }
 
 // decide sets the message's fate, once, and settles what was acked early.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/metrics"
 	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/storage"
 )
@@ -67,6 +68,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, store: cfg.Store, bus: cfg.Backplane, catalog: cfg.Catalog, log: cfg.Logger,
 		started: time.Now(), seed: maphash.MakeSeed(), tenants: map[string]*tenant{}, past: map[string]bool{}}
+	n.figures.errors = metrics.NewLabels(protocol.Codes...)
 	n.frames.New = func() any { return new(protocol.ClientFrame) }
 	n.background, n.cancel = context.WithCancel(context.Background())
 	n.files = newOpenFiles(cfg.MaxOpenFiles, n.receivers)
@@ -131,7 +133,7 @@ func (n *Node) begin(do func(ctx context.Context)) bool {
 
 // Open opens a Peer for an accepted connection.
 func (n *Node) Open(s Socket, from netip.Addr) Peer {
-	n.figures.connections.Add(1)
+	n.figures.connections[0].Add(1)
 	c := &Conn{node: n, socket: s, from: from, number: n.numbers.Add(1), index: -1}
 	c.alarm.who = c
 	return c

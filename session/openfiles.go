@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fastport/fastport/metrics"
 	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/storage"
 )
@@ -28,6 +29,8 @@ type openFiles struct {
 	// receivers are the connections that get what is published on a topic now, the sender's too.
 	receivers func(session, topic string) []*filePeer
 
+	bytesIn, bytesOut atomic.Uint64 // payloads of chunks taken and handed on
+
 	mu    sync.RWMutex // guards the following; taken after a transfer's own
 	open  map[string]map[fileID]*transfer
 	spent spentFiles
@@ -39,6 +42,7 @@ type filePeer struct {
 	subscriber storage.Subscriber // "": ephemeral
 	version    int
 	socket     Socket
+	errors     *metrics.Labels
 
 	refused atomic.Pointer[fileID] // the last file it was told is none: what is still on its way is dropped quietly
 }

@@ -365,7 +365,9 @@ func (p *publish) complete(late bool) {
 	}
 	p.answered = true
 	p.mu.Unlock()
-	p.topic.node.figures.acked.Add(1)
+	n := p.topic.node
+	n.figures.acked.Add(1)
+	n.figures.ackTime.Observe(time.Duration(n.clock() - p.started))
 	if p.conn != nil {
 		p.conn.answerPublished(p)
 	} else {

@@ -138,13 +138,13 @@ func TestPublish_WhatComesWhileAGroupCommitsIsTheNextGroup(t *testing.T) {
 		sub, sender := n.connect("s", "c:a", 2), n.connect("s", "", 2)
 		sub.subscribe("t")
 		b.store.hold()
-		before := n.Stats().Commits
+		before := n.Stats().CommitSize.Count()
 		for i := range 100 {
 			sender.publish("t", fmt.Sprint("m", i))
 		}
 		b.store.mend()
 		synctest.Wait()
-		if groups := n.Stats().Commits - before; groups != 2 {
+		if groups := n.Stats().CommitSize.Count() - before; groups != 2 {
 			t.Errorf("100 publishes, the first of them stalled, took %d groups, want 2", groups)
 		}
 		if acks := strings.Fields(sender.acks()); len(acks) != 100 || acks[99] != "m99=100" {

@@ -97,6 +97,7 @@ func (c *Conn) deliverOnce(m *message) {
 func (c *Conn) sendOnce(m *message) {
 	room := c.window.len() < c.node.cfg.MaxInFlight && len(c.backlog.list) == 0
 	if room && c.socket.Send(LaneMessage, m.packet(0, false)) {
+		m.leaves(m.arrived)
 		c.node.figures.deliveries.Add(1)
 	} else {
 		c.node.figures.dropped.Add(1)
@@ -114,6 +115,7 @@ func (c *Conn) push(f *feed, m *message, replay bool, now int64) bool {
 	}
 	c.window.push(out{m: m, f: f, sent: now, tries: tries})
 	c.node.alarms.set(&c.alarm, min(now+c.tenant.retryAfter.Load(), m.expires))
+	m.leaves(now)
 	c.node.figures.deliveries.Add(1)
 	return true
 }

@@ -113,6 +113,7 @@ func (t *transfer) chunk(p *filePeer, index int64, frame []byte) (wait bool) {
 		return t.held != nil
 	}
 	packet := NewPacket(true, len(frame), func(dst []byte) []byte { return append(dst, frame...) })
+	t.ts.bytesIn.Add(uint64(len(frame) - protocol.ChunkHeader))
 	if len(t.window) == protocol.FileWindow {
 		t.held = packet
 		return true

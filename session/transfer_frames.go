@@ -18,6 +18,7 @@ func sendProgress(p *filePeer, fileID []byte, receivers int, acked int64, done b
 
 // sendFileError goes by the files' own lane: it must not overtake the init_file that it is about.
 func sendFileError(p *filePeer, fileID []byte, code protocol.Code, why string) {
+	p.errors.Count(string(code))
 	p.socket.Send(LaneFile, filePacket(&protocol.ServerFrame{
 		Type: protocol.TypeFileError, FileID: fileID, Code: code, Text: why,
 	}))

@@ -42,9 +42,11 @@ func (r *fileReceiver) feed() {
 	}
 	for r.next >= t.base && r.next < t.high() && r.queued < maxFeed {
 		turn, index := r.turn, r.next
-		if !r.peer.socket.SendChunk(t.window[index-t.base], func() { r.took(turn, index) }) {
+		chunk := t.window[index-t.base]
+		if !r.peer.socket.SendChunk(chunk, func() { r.took(turn, index) }) {
 			return
 		}
+		t.ts.bytesOut.Add(uint64(len(chunk.Payload()) - protocol.ChunkHeader))
 		r.next++
 		r.queued++
 	}

@@ -251,7 +251,7 @@ func (l *line) echo(payload []byte) {
 		return
 	}
 	if took := l.canary.back(number); took > 0 {
-		l.counts.roundTrip.Store(int64(took))
+		l.counts.roundTrip.Observe(took)
 	}
 	if number == 1 {
 		l.first.Do(func() { close(l.heard) })

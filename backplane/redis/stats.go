@@ -2,8 +2,12 @@ package redis
 
 import (
 	"sync/atomic"
-	"time"
+
+	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/metrics"
 )
+
+var _ backplane.Metered = (*Backplane)(nil)
 
 // counts is what a node counts over its life.
 type counts struct {
@@ -15,29 +19,15 @@ type counts struct {
 	unread        atomic.Uint64
 	gaps          atomic.Uint64
 	deaf          atomic.Uint64
-	roundTrip     atomic.Int64
-}
-
-// Stats is what operators want to know of a node's end of the backplane. Counters never fall.
-type Stats struct {
-	Up            bool          // the subscribing side works
-	RoundTrip     time.Duration // of the last canary, out and back; 0 before the first
-	Gaps          uint64        // how often the link was lost: whatever was live then was missed
-	Deaf          uint64        // how often it was lost because nothing arrived that Redis had taken
-	Published     uint64        // messages handed to Redis
-	PublishedSize uint64        // bytes written to it, commands included
-	Received      uint64        // messages from Redis
-	ReceivedSize  uint64        // their bytes
-	Refused       uint64        // what a full queue refused
-	Unread        uint64        // messages of another version, another kind, or malformed: dropped
+	roundTrip     metrics.Times
 }
 
 // Stats reads them. They are not of one moment.
-func (b *Backplane) Stats() Stats {
+func (b *Backplane) Stats() backplane.Stats {
 	c := &b.counts
-	return Stats{
+	return backplane.Stats{
 		Up:            b.link.Load() != nil,
-		RoundTrip:     time.Duration(c.roundTrip.Load()),
+		RoundTrip:     c.roundTrip.Read(),
 		Gaps:          c.gaps.Load(),
 		Deaf:          c.deaf.Load(),
 		Published:     c.published.Load(),

@@ -17,8 +17,7 @@ func (n *Node) handler(catalog *session.Catalog) http.Handler {
 	operator := admin.New(admin.Config{
 		User: c.AdminUser, Pass: c.AdminPass.Reveal(),
 		Store: n.store, Catalog: catalog, Backplane: n.plane, Logger: n.log,
-		NodeID: n.id, Started: n.started,
-		Figures:    func() admin.Figures { return admin.ReadFigures(n.engine.Stats().Connections) },
+		NodeID: n.id, Version: buildVersion(), Started: n.started, Figures: n.figures,
 		ClientAddr: addr, Secure: n.secure,
 	})
 	return api.New(api.Config{

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fastport/fastport/admin"
 	"github.com/fastport/fastport/backplane"
 	"github.com/fastport/fastport/gateway"
 	"github.com/fastport/fastport/session"
@@ -41,7 +42,8 @@ type Node struct {
 	opsAddr  net.Addr
 
 	draining atomic.Bool
-	probe    storeProbe
+	watch    watch
+	pulse    admin.Pulse
 	started  time.Time
 
 	stop    context.CancelFunc // the engine's
@@ -83,7 +85,7 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 		Store: n.store, Control: n.plane, Sealer: sealer, Logger: n.log, MaxRetention: c.MaxRetention,
 	})
 	n.engine, err = session.New(session.Config{
-		NodeID: n.id, Store: n.store, Backplane: n.plane, Catalog: catalog, Logger: n.log,
+		NodeID: n.id, Store: n.store, Backplane: n.plane, Catalog: catalog, Logger: n.log, Describe: n.describe,
 		MaxPayload: c.MaxPayload, MaxRetention: c.MaxRetention, OutboxBytes: c.OutboxBytes,
 		MaxTopics: c.MaxTopics, MaxOpenFiles: c.MaxOpenFiles,
 		SessionMessageRate: c.SessionMessageRate, SessionByteRate: c.SessionByteRate,
@@ -96,6 +98,7 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 	engineCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop
 	n.goRun("engine", func() error { return n.engine.Run(engineCtx) })
+	n.goRun("health", func() error { return n.watchHealth(engineCtx) })
 	n.goRun("gateway", func() error { return n.server.Serve(n.listener) })
 	if c.MetricsPort != noPort {
 		if err = n.serveOps(); err != nil {

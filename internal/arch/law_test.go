@@ -15,23 +15,26 @@ const module = "github.com/fastport/fastport"
 // law says which folders of the project a folder may import, besides its own children's parent. A folder that is not
 // here may not exist.
 var law = map[string][]string{
-	"protocol":   {},
-	"storage":    {"protocol"},
-	"backplane":  {"protocol"},
-	"session":    {"backplane", "storage", "protocol"},
-	"gateway":    {"session", "protocol"},
-	"fcm":        {"storage", "backplane", "protocol"},
-	"api":        {"session", "admin", "backplane", "storage", "protocol"},
-	"admin":      {"session", "storage", "backplane", "protocol"},
-	"client":     {"protocol"},
-	"examples":   {"client", "protocol"},
-	"internal":   {"deploy"},
-	"deploy":     {},
-	"scripts":    {},
-	"testdata":   {},
-	"cmd":        {"protocol", "storage", "backplane", "session", "gateway", "fcm", "api", "admin", "client", "internal"},
+	"protocol":  {},
+	"metrics":   {},
+	"storage":   {"protocol"},
+	"backplane": {"protocol", "metrics"},
+	"session":   {"backplane", "storage", "protocol", "metrics"},
+	"gateway":   {"session", "protocol"},
+	"fcm":       {"storage", "backplane", "protocol", "metrics"},
+	"api":       {"session", "admin", "backplane", "storage", "protocol", "metrics"},
+	"admin":     {"session", "storage", "backplane", "protocol", "metrics"},
+	"client":    {"protocol"},
+	"examples":  {"client", "protocol"},
+	"internal":  {"deploy"},
+	"deploy":    {},
+	"scripts":   {},
+	"testdata":  {},
+	"cmd":       {"protocol", "storage", "backplane", "session", "gateway", "fcm", "api", "admin", "client", "internal", "metrics"},
+	// The child shows what the others count.
+	"metrics/":   {"metrics", "gateway", "session", "backplane", "storage", "protocol"},
 	"storage/":   {"storage", "protocol"}, // a child: one technology
-	"backplane/": {"backplane", "protocol"},
+	"backplane/": {"backplane", "protocol", "metrics"},
 	"client/":    {"protocol"}, // e2ee
 	"fcm/":       {},           // fcmtest
 }
@@ -130,6 +133,10 @@ func TestLaw_Catches(t *testing.T) {
 		{"client", "client/e2ee", true},
 		{"client", "session", false},
 		{"cmd/fastport", "storage/postgres", true},
+		{"session", "metrics", true},
+		{"session", "metrics/prometheus", false},
+		{"metrics", "session", false},
+		{"metrics/prometheus", "session", true},
 	} {
 		top, child, _ := strings.Cut(c.folder, "/")
 		key := top
