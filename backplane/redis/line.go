@@ -90,7 +90,7 @@ func (b *Backplane) openLine(ctx context.Context, s shard, lost func(error)) (*l
 	} {
 		l.work.Go(func() { l.fail(work()) })
 	}
-	if err := l.listen(ctx, b); err != nil {
+	if err := l.listen(ctx, b, s); err != nil {
 		l.close(err)
 		return nil, err
 	}
@@ -138,13 +138,17 @@ func (l *line) checkRole(r reply) error {
 }
 
 // listen joins the node's own channels and waits for a canary.
-func (l *line) listen(ctx context.Context, b *Backplane) error {
+func (l *line) listen(ctx context.Context, b *Backplane, s shard) error {
 	joined := make(chan error, 2)
 	l.sub.join(l.canary.name, backplane.Channel{}, l.echo, func(err error) { joined <- err })
-	l.sub.join(b.names.control(), backplane.Channel{}, b.command, func(err error) { joined <- err })
+	waiting := 1
+	if control := b.names.control(); s.holds(control) {
+		waiting++
+		l.sub.join(control, backplane.Channel{}, b.command, func(err error) { joined <- err })
+	}
 	patience := time.NewTimer(echoPatience)
 	defer patience.Stop()
-	for waiting := 2; waiting > 0; {
+	for waiting > 0 {
 		select {
 		case err := <-joined:
 			if err != nil {

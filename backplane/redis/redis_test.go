@@ -55,3 +55,13 @@ func TestBackplane_Standalone(t *testing.T) {
 	t.Parallel()
 	runSuite(t, Options{URL: "redis://" + testenv.Redis(t)})
 }
+
+func TestBackplane_Cluster(t *testing.T) {
+	t.Parallel()
+	runSuite(t, Options{URLs: testenv.StartRedisCluster(t, false).URLs()})
+}
+
+func TestBackplane_Sentinel(t *testing.T) {
+	t.Parallel()
+	runSuite(t, Options{URL: testenv.StartRedisSentinel(t).URL()})
+}

@@ -22,6 +22,15 @@ type shard struct {
 	ranges [][2]int // first and last, of a Redis Cluster
 }
 
+// holds reports whether the shard carries a channel.
+func (s shard) holds(name string) bool {
+	if len(s.ranges) == 0 { // no cluster
+		return true
+	}
+	at := slot(name)
+	return slices.ContainsFunc(s.ranges, func(r [2]int) bool { return r[0] <= at && at <= r[1] })
+}
+
 // topology is the masters, by address.
 type topology []shard
 
