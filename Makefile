@@ -8,13 +8,17 @@ endif
 FUZZTIME ?= 60s
 TEST ?= ./...
 
-.PHONY: help run build test deps check fuzz bench docs clean
+.PHONY: help run cluster build test deps check fuzz bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 run: build ## build, and serve on SQLite at port 3000
 	./bin/fastport serve
+
+cluster: deps build ## run three nodes, Redis, Postgres and nginx on this machine, until Ctrl-C
+	@$(GO) build -o bin/cluster ./internal/rig/cluster
+	@./bin/cluster
 
 build: ## build bin/fastport
 	$(GO) build -trimpath -o bin/fastport ./cmd/fastport

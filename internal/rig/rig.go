@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -44,6 +45,9 @@ type Cluster struct {
 	options Options
 	dir     string
 	keeper  *daemon.Keeper
+
+	mu    sync.Mutex // guards the following
+	parts []*daemon.Daemon
 }
 
 // Start starts a cluster and returns once every part of it serves. On an error nothing is left running. It ends with
@@ -116,13 +120,19 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 // Node is the i-th node, from 0.
 func (c *Cluster) Node(i int) *Node { return c.Nodes[i] }
 
-// Close ends everything at once and removes its folder. Idempotent.
+// Close ends everything at once, waits for it, and removes its folder. Idempotent.
 func (c *Cluster) Close() error {
 	for _, n := range c.Nodes {
 		n.redis.close()
 		n.postgres.close()
 	}
-	return c.keeper.Release()
+	err := c.keeper.Release()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.parts {
+		d.Wait()
+	}
+	return err
 }
 
 // daemon is a new part of the cluster, with a folder and an address of its own.
@@ -143,5 +153,8 @@ func (c *Cluster) daemon(name string) (*daemon.Daemon, error) {
 			return nil, fmt.Errorf("rig: %w", err)
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parts = append(c.parts, d)
 	return d, nil
 }
