@@ -27,7 +27,7 @@ func (c *Conn) ackOne(id, topic []byte) {
 		return
 	}
 	o.m.settle(o.f.sub, false)
-	if s := c.subscriber; !s.client() {
+	if s := o.f.sub.subscriber; !s.client() {
 		for _, sibling := range c.tenant.connsOf(s) {
 			if sibling != c {
 				sibling.settled(o.m)

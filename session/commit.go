@@ -121,7 +121,7 @@ func (k *committer) commit(ctx context.Context, group []*publish) {
 			p.attempts++
 			entries = append(entries, storage.Entry{Topic: p.topic.stored(), MessageID: p.copy.MessageID,
 				Origin: storage.Subscriber(p.copy.Origin), Data: p.copy.Data, Hash: p.copy.Hash,
-				Timestamp: p.copy.Timestamp, Expiry: p.expiry})
+				Timestamp: p.copy.Timestamp, Expiry: p.expiry, Wake: p.wake})
 		}
 		begun := k.node.clock()
 		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)

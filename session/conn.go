@@ -25,11 +25,14 @@ type Conn struct {
 	begun bool  // an init has been taken
 
 	// Set before ready is, constant afterwards.
-	tenant     *tenant
+	tenant  *tenant
+	client  string
+	version int
+
+	// Set before ready is. A connection that was nobody becomes a user's with a push token: by its frame loop, under
+	// tenant.mu and mu.
 	subscriber *subscriber // nil: ephemeral
-	client     string
 	user       string
-	version    int
 
 	ready      atomic.Bool
 	closed     atomic.Bool  // nothing is sent any more; set under mu
@@ -116,7 +119,7 @@ func (c *Conn) detach() {
 	}
 	c.detached = true
 	c.closed.Store(true)
-	feeds, file, counted := c.feeds, c.file, c.counted
+	feeds, file, subscriber, counted := c.feeds, c.file, c.subscriber, c.counted
 	c.feeds, c.behind, c.window, c.backlog = nil, nil, window{}, backlog{}
 	c.node.alarms.drop(&c.alarm)
 	c.mu.Unlock()
@@ -131,7 +134,7 @@ func (c *Conn) detach() {
 	if file != nil {
 		c.node.files.closed(file)
 	}
-	if c.subscriber != nil && c.subscriber.unflushed.Load() > 0 {
+	if subscriber != nil && subscriber.unflushed.Load() > 0 {
 		c.node.cursors.soon()
 	}
 }

@@ -9,7 +9,6 @@ import (
 var (
 	errNotInitialized = protocol.Errorf(protocol.NotInitialized, "send init first")
 	errInitialized    = protocol.Errorf(protocol.Conflict, "this connection has logged in already; open another one")
-	errNoPush         = protocol.Errorf(protocol.Unavailable, "push is not enabled on this server")
 )
 
 // Text takes one text frame. Hot frames (publish, ack, ping) are done with when it returns; cold ones, which ask the
@@ -70,8 +69,12 @@ func (c *Conn) take(f *protocol.ClientFrame) (wait bool) {
 		if err := c.node.files.text(c.filePeer(), f); err != nil {
 			c.refuse(f, err)
 		}
-	default:
-		c.refuse(f, errNoPush)
+	case protocol.TypeRegisterFCMToken, protocol.TypeUnregisterFCMToken:
+		d := deviceOf(f)
+		return c.cold(func(ctx context.Context) { c.device(ctx, d) })
+	case protocol.TypeGetRegisteredDevices:
+		user := string(f.UserID)
+		return c.cold(func(ctx context.Context) { c.devices(ctx, user) })
 	}
 	return false
 }

@@ -99,6 +99,11 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 	if rows, err = c.node.store.Attach(ctx, t.id, key, bump); err != nil {
 		return nil, nil, false, errStore
 	}
+	if c.client != "" && c.user != "" && t.wakes.Load() {
+		if err = c.own(ctx, key, c.user); err != nil {
+			return nil, nil, false, err
+		}
+	}
 	t.reattach(s, rows)
 	c.subscriber = s
 	if !t.enter(c) {

@@ -83,6 +83,7 @@ type publish struct {
 	first   bool // appended before it is announced
 	wary    bool // only because it might be a resend that does not say so
 	expiry  time.Duration
+	wake    time.Duration // see storage.Entry
 	copy    backplane.Copy
 	note    backplane.Note
 	started int64
@@ -139,6 +140,9 @@ func (t *tenant) accept(p *publish, topic []byte, stamped bool) *protocol.Error 
 		p.copy.Timestamp = n.storeNow().UnixMilli()
 	}
 	p.topic, p.started, p.expiry = tp, n.clock(), t.expiry()
+	if t.wakes.Load() {
+		p.wake = wakeDelay
+	}
 	p.copy.Channel, p.copy.Node = tp.channel, n.cfg.NodeID
 	p.note = backplane.Note{Channel: tp.channel, MessageID: p.copy.MessageID, Origin: p.copy.Origin}
 	if p.width = int(tp.width.Load()); p.conn != nil {

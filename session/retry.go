@@ -59,7 +59,7 @@ func (c *Conn) ring(now int64) {
 // is only this window's. mu is held.
 func (c *Conn) giveUp(o *out) {
 	c.node.figures.givenUp.Add(1)
-	if o.f.sub == nil || c.subscriber.client() || c.subscriber.alone() {
+	if o.f.sub == nil || o.f.sub.subscriber.client() || o.f.sub.subscriber.alone() {
 		o.m.settle(o.f.sub, true)
 	}
 }

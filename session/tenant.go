@@ -29,6 +29,7 @@ type tenant struct {
 	retryLimit atomic.Int64
 	lifetime   atomic.Int64 // of a message, ns
 	suite      atomic.Int64
+	wakes      atomic.Bool  // it has a Firebase project: who is offline may have to be woken
 	expiresAt  atomic.Int64 // UnixNano; 0: never
 
 	mu          sync.RWMutex // guards the following
@@ -66,6 +67,7 @@ func (t *tenant) learn(s storage.Session) {
 	t.retryLimit.Store(int64(s.MaxRetryLimit))
 	t.lifetime.Store(int64(lifetime))
 	t.suite.Store(int64(s.Suite))
+	t.wakes.Store(len(s.FCMConfig) > 0)
 	if !s.ExpiresAt.IsZero() {
 		t.expiresAt.Store(s.ExpiresAt.UnixNano())
 	}
@@ -137,6 +139,24 @@ func (t *tenant) enter(c *Conn) bool {
 		c.subscriber.connected.Add(1)
 	}
 	changed := t.count(c, 1)
+	t.mu.Unlock()
+	t.node.presence.changed(t, changed)
+	return true
+}
+
+// become makes a connection that was nobody a durable subscriber's. False: it has left already.
+func (t *tenant) become(c *Conn, s *subscriber, user string) bool {
+	t.mu.Lock()
+	if c.index < 0 || t.gone {
+		t.mu.Unlock()
+		return false
+	}
+	c.mu.Lock()
+	c.subscriber, c.user = s, user
+	c.mu.Unlock()
+	s.conns = append(s.conns, c)
+	s.connected.Add(1)
+	changed := t.count(c, 1) // it was not counted: it had no identity
 	t.mu.Unlock()
 	t.node.presence.changed(t, changed)
 	return true

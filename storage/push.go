@@ -23,13 +23,10 @@ type Device struct {
 	UpdatedAt time.Time
 }
 
-// UserDevices is how many devices of one user a store takes.
-const UserDevices = 100
-
 // Devices holds who can be woken where.
 type Devices interface {
 	// SaveDevice stores a device, or a known one's new platform and token; the times are the store's. ErrNoSession;
-	// ErrQuota where the user has UserDevices others.
+	// ErrQuota where the user has protocol.MaxDevices others.
 	SaveDevice(ctx context.Context, d Device) error
 	// DeleteDevice forgets a device; where token is given, only while it is the device's. It reports whether it did.
 	DeleteDevice(ctx context.Context, session, user, id string, token []byte) (bool, error)

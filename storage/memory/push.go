@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/storage"
 )
 
@@ -34,7 +35,7 @@ func (s *Store) SaveDevice(_ context.Context, d storage.Device) error {
 	d.Token, d.CreatedAt, d.UpdatedAt = bytes.Clone(d.Token), s.now(), s.now()
 	if known := own[d.ID]; known != nil {
 		d.CreatedAt = known.CreatedAt
-	} else if len(own) >= storage.UserDevices {
+	} else if len(own) >= protocol.MaxDevices {
 		return storage.ErrQuota
 	}
 	own[d.ID] = &d

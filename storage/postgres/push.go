@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/storage"
 )
 
@@ -15,7 +16,7 @@ func (s *Store) SaveDevice(ctx context.Context, d storage.Device) error {
 	defer cancel()
 	var outcome int16
 	err := s.row(ctx, `SELECT save_device($1, $2, $3, $4, $5, $6)`,
-		d.Session, d.User, d.ID, d.Platform, d.Token, storage.UserDevices).Scan(&outcome)
+		d.Session, d.User, d.ID, d.Platform, d.Token, protocol.MaxDevices).Scan(&outcome)
 	switch {
 	case err != nil:
 		return failed(ctx, "save device", err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/storage"
 )
 
@@ -38,7 +39,7 @@ func (s *Store) saveDevice(db *conn, d storage.Device) (refused, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if has >= storage.UserDevices {
+	if has >= protocol.MaxDevices {
 		return storage.ErrQuota, nil
 	}
 	return nil, db.exec(`INSERT INTO device_tokens (session, user_id, device_id, platform, token, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/storage"
 )
 
@@ -52,7 +53,7 @@ var pushClaims = []claim{
 	}},
 	{"Devices_HaveALimitAndASession", storage.Options{}, func(r *rig) {
 		ss := r.session()
-		for i := range storage.UserDevices {
+		for i := range protocol.MaxDevices {
 			r.ok(r.st.SaveDevice(r.ctx(), storage.Device{Session: ss.ID, User: "ann", ID: fmt.Sprint(i), Token: []byte{1}}), "save device")
 		}
 		if err := r.st.SaveDevice(r.ctx(), storage.Device{Session: ss.ID, User: "ann", ID: "more", Token: []byte{1}}); !is(err, storage.ErrQuota) {
