@@ -346,7 +346,7 @@ func TestPusher_ManyNodesPushOnce(t *testing.T) {
 	}
 	for i := range topics {
 		at := storage.Topic{Session: b.session, Name: fmt.Sprint("t", i)}
-		b.user(at, "ann", fmt.Sprint("d", i))
+		b.user(at, fmt.Sprint("u", i), fmt.Sprint("d", i))
 		b.publish(at, "m")
 	}
 	b.until("the rows to go", func() bool { return b.rows() == 0 })

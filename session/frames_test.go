@@ -147,9 +147,9 @@ func TestFrames_RefusedAnswersNameWhatTheyAnswer(t *testing.T) {
 			{`{"type":"subscribe","topic":""}`, protocol.TypeSubscribeResponse, protocol.BadRequest},
 			{`{"type":"unsubscribe","topic":"$x"}`, protocol.TypeUnsubscribeResponse, protocol.BadRequest},
 			{`{"type":"publish","topic":"$x","messageId":"m","data":"x"}`, protocol.TypePublishResponse, protocol.BadRequest},
-			{`{"type":"register_fcm_token","userId":"u","encryptedData":"AAAA","hash":"` + fmt.Sprintf("%064d", 0) + `"}`, protocol.TypeFCMTokenResponse, protocol.Unavailable},
-			{`{"type":"unregister_fcm_token","userId":"u","encryptedData":"AAAA","hash":"` + fmt.Sprintf("%064d", 0) + `"}`, protocol.TypeFCMUnregisterResponse, protocol.Unavailable},
-			{`{"type":"get_registered_devices","userId":"u"}`, protocol.TypeRegisteredDevicesResponse, protocol.Unavailable},
+			{`{"type":"register_fcm_token","userId":"u","encryptedData":"AAAA","hash":"` + fmt.Sprintf("%064d", 0) + `"}`, protocol.TypeFCMTokenResponse, protocol.HashMismatch},
+			{`{"type":"unregister_fcm_token","userId":"u","encryptedData":"AAAA","hash":"` + fmt.Sprintf("%064d", 0) + `"}`, protocol.TypeFCMUnregisterResponse, protocol.HashMismatch},
+			{`{"type":"get_registered_devices","userId":""}`, protocol.TypeRegisteredDevicesResponse, protocol.BadRequest},
 			{`{"type":"file_ack","fileId":"x","next":1}`, protocol.TypeFileError, protocol.BadRequest},
 		} {
 			d.send(c.frame)
