@@ -301,7 +301,7 @@ func (c *Client) attach(k *conn) {
 	if old != nil {
 		old.feed(false)
 		c.retiring.Store(old)
-		if c.o.ClientID == "" && c.o.UserID == "" {
+		if c.o.ClientID == "" {
 			k.hold()
 		}
 	}

@@ -24,6 +24,10 @@ type node struct {
 
 // startNode starts a broker on a free port.
 func startNode(id string, store *memory.Store, shared *bus.Bus) (*node, error) {
+	return startNodeAt("127.0.0.1:0", id, store, shared)
+}
+
+func startNodeAt(addr, id string, store *memory.Store, shared *bus.Bus) (*node, error) {
 	sealer, err := session.NewSealer(make([]byte, session.MasterKeySize), nil)
 	if err != nil {
 		return nil, err
@@ -34,7 +38,7 @@ func startNode(id string, store *memory.Store, shared *bus.Bus) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}

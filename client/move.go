@@ -22,8 +22,9 @@ const (
 //
 // The server takes a ClientID's old connection over with the new one's login, and gives everyone else both until this
 // client closes the old one. In between a message may come over each, which dedupe makes one, and what is published
-// over one comes back over the other. So that a subscriber without a row in the store gets its messages in order too,
-// those of the new connection wait until the old one is closed: see conn.holds.
+// over one comes back over the other. So that all comes in order, too, what the new connection brings waits there until
+// the old one is closed: what the new one lacks (it came to the node before the new one was there, or another connection
+// of the user has acked it) comes over the old one. See conn.holds.
 func (c *Client) moveFrom(k *conn) *conn {
 	select {
 	case <-c.retired: // two connections at a time are enough

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -34,13 +35,19 @@ func newCluster(t *testing.T) *cluster {
 // start starts a node and turns the proxy to it.
 func (c *cluster) start() *node {
 	c.t.Helper()
+	n := c.startAt("127.0.0.1:0")
+	c.proxy.turn(n.ln.Addr().String())
+	return n
+}
+
+func (c *cluster) startAt(addr string) *node {
+	c.t.Helper()
 	c.serial++
-	n, err := startNode(fmt.Sprintf("n%d", c.serial), c.store, c.bus)
+	n, err := startNodeAt(addr, fmt.Sprintf("n%d", c.serial), c.store, c.bus)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(n.end)
-	c.proxy.turn(n.ln.Addr().String())
 	return n
 }
 
@@ -82,14 +89,14 @@ func (c *cluster) connect(change func(*Options)) *Client {
 	return client
 }
 
-// proxy passes connections on to where it is turned.
+// proxy passes connections on to where it is turned: each to the next of its targets that accepts it.
 type proxy struct {
 	ln net.Listener
 	wg sync.WaitGroup
 
-	mu     sync.Mutex // guards the following
-	target string
-	conns  map[net.Conn]struct{}
+	mu      sync.Mutex // guards the following
+	targets []string
+	conns   map[net.Conn]struct{}
 }
 
 func newProxy(t *testing.T) *proxy {
@@ -107,10 +114,24 @@ func newProxy(t *testing.T) *proxy {
 	return p
 }
 
-func (p *proxy) turn(target string) {
+func (p *proxy) turn(targets ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.target = target
+	p.targets = targets
+}
+
+// dial connects to the target whose turn it is, or to the first after it that accepts.
+func (p *proxy) dial() (nc net.Conn, err error) {
+	p.mu.Lock()
+	targets := slices.Clone(p.targets)
+	p.targets = append(p.targets[1:], p.targets[0])
+	p.mu.Unlock()
+	for _, target := range targets {
+		if nc, err = net.Dial("tcp", target); err == nil {
+			return nc, nil
+		}
+	}
+	return nil, err
 }
 
 // cut ends every connection that is open.
@@ -130,10 +151,7 @@ func (p *proxy) serve() {
 		}
 		p.wg.Go(func() {
 			defer in.Close()
-			p.mu.Lock()
-			target := p.target
-			p.mu.Unlock()
-			out, err := net.Dial("tcp", target)
+			out, err := p.dial()
 			if err != nil {
 				return
 			}
