@@ -31,7 +31,7 @@ The key and the password come from the profile that ` + "`fastport session creat
 FASTPORT_KEY and FASTPORT_PASSWORD, or from the files that flags name. FASTPORT_URL names another broker.`
 
 func (a *access) declareURL(fs *flag.FlagSet) {
-	fs.StringVar(&a.url, "url", "", "the broker's `ADDRESS`, if not FASTPORT_URL, the profile's or "+defaultURL)
+	fs.StringVar(&a.url, "url", "", "the broker's `ADDRESS`, or those of a cluster's nodes with commas between them, if not FASTPORT_URL, the profile's or "+defaultURL)
 }
 
 func (a *access) declareSecrets(fs *flag.FlagSet) {
@@ -85,13 +85,18 @@ func (a *access) over(e *env, p profile, session string) (_ profile, err error) 
 	return p, err
 }
 
-// server is the address of the broker; saved is the profile's.
+// server is the address of the broker, or several; saved is the profile's.
 func (a *access) server(e *env, saved string) (string, error) {
-	base, err := parseURL(or(or(or(a.url, e.setting("FASTPORT_URL")), saved), defaultURL))
-	if err == nil && readable(base) {
-		fmt.Fprintf(e.Stderr, "fastport: passwords can be read on their way to %s: use https where you can\n", base)
+	urls, err := parseURLs(or(or(or(a.url, e.setting("FASTPORT_URL")), saved), defaultURL))
+	if err != nil {
+		return "", err
 	}
-	return base, err
+	for base := range strings.SplitSeq(urls, ",") {
+		if readable(base) {
+			fmt.Fprintf(e.Stderr, "fastport: passwords can be read on their way to %s: use https where you can\n", base)
+		}
+	}
+	return urls, nil
 }
 
 // fromFile reads a secret; a line break at its end is not part of it.
@@ -118,7 +123,7 @@ func (p profile) options() (client.Options, error) {
 	if err != nil {
 		return client.Options{}, fmt.Errorf("the key of session %s is no key: %w; `fastport keygen` makes one", p.Session, err)
 	}
-	return client.Options{URL: socketURL(p.URL), SessionName: p.Session, Password: p.Password, Keys: keys}, nil
+	return client.Options{URLs: socketURLs(p.URL), SessionName: p.Session, Password: p.Password, Keys: keys}, nil
 }
 
 // device is a client whose connection is told about while it is wanted.
@@ -142,6 +147,7 @@ func (a *access) connect(ctx context.Context, p profile, say sayFunc, change fun
 			told(up)
 		}
 	}
+	o.OnMove = func() { say("the node is going: moved to another") }
 	o.OnError = func(err error) {
 		if !errors.Is(err, client.ErrClosed) {
 			say("%v", p.explain(err))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,6 +74,40 @@ func TestAddress_TakesWhatPeopleWrite(t *testing.T) {
 	}
 	if got, want := socketURL("https://h/fastport"), "wss://h/fastport/ws"; got != want {
 		t.Errorf("socket = %s, want %s", got, want)
+	}
+}
+
+func TestAddresses_TakeTheNodesOfACluster(t *testing.T) {
+	got, err := parseURLs("http://h:1/, wss://i/ws")
+	if err != nil || got != "http://h:1,https://i" {
+		t.Errorf("urls = %q, %v", got, err)
+	}
+	if sockets := strings.Join(socketURLs(got), " "); sockets != "ws://h:1/ws wss://i/ws" {
+		t.Errorf("sockets = %s", sockets)
+	}
+	for _, text := range []string{"http://h:1,", "http://h:1,i:2", ","} {
+		if got, err := parseURLs(text); err == nil {
+			t.Errorf("%q: %q, want an error", text, got)
+		}
+	}
+}
+
+func TestReachable_IsTheFirstThatTakesAConnection(t *testing.T) {
+	up, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer up.Close()
+	down, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	down.Close()
+	at, not := "http://"+up.Addr().String(), "http://"+down.Addr().String()
+	for urls, want := range map[string]string{at: at, not: not, not + "," + at: at, at + "," + not: at, not + "," + not: not} {
+		if got := reachable(t.Context(), urls); got != want {
+			t.Errorf("%s: %s, want %s", urls, got, want)
+		}
 	}
 }
 

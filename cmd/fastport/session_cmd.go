@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -155,6 +157,7 @@ FASTPORT_SECRET_KEY; or acts as the broker's operator, with FASTPORT_ADMIN_PASS 
 
 // byRight finds the right by which act may be done: the operator's where the environment names one, else the owner's.
 func byRight(ctx context.Context, e *env, p profile, act ownerAct) error {
+	p.URL = reachable(ctx, p.URL)
 	right := client.SessionAdmin{SessionName: p.Session, Password: p.Password, SecretKey: p.SecretKey}
 	o, err := operatorOf(ctx, e, p.URL)
 	if err != nil {
@@ -192,7 +195,7 @@ func drop(ctx context.Context, e *env, p profile, right client.SessionAdmin) err
 		return err
 	}
 	saved, err := home.Load(p.Session)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && saved.URL != p.URL { // that of another broker's session
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !slices.Contains(strings.Split(saved.URL, ","), p.URL) { // that of another broker's session
 		return nil
 	}
 	if err == nil {

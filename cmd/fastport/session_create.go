@@ -87,13 +87,14 @@ func (c *creation) run(ctx context.Context, e *env, session string) error {
 	if err != nil {
 		return err
 	}
-	operator, err := operatorOf(ctx, e, p.URL)
+	at := reachable(ctx, p.URL)
+	operator, err := operatorOf(ctx, e, at)
 	if err != nil {
 		return err
 	}
 	defer operator.logout(ctx)
 	spec.AdminToken = operator.adminToken()
-	p.SecretKey, err = client.CreateSession(ctx, p.URL, spec)
+	p.SecretKey, err = client.CreateSession(ctx, at, spec)
 	switch {
 	case client.IsCode(err, protocol.Conflict):
 		return fmt.Errorf("there is a session %s at %s already: choose another name, or `fastport session drop %s` first", session, p.URL, session)
