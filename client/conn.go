@@ -57,8 +57,9 @@ type conn struct {
 	settled     chan struct{}
 	settledOnce sync.Once
 
-	acks *ackQueue // those that go over this connection besides the current one
-	held holding
+	acks     *ackQueue // those that go over this connection besides the current one
+	held     holding
+	replayed atomic.Int64 // when something last came that was read back from the store, while it holds
 
 	feeding sync.Mutex // held while the writer pulls; guards the following
 	fed     bool       // false: another connection gets what waits

@@ -12,7 +12,7 @@ import (
 const (
 	// answerTime is how long a move waits for the answers to what was published over the old connection.
 	answerTime = time.Second
-	// handover bounds how long the old connection is kept while the new one subscribes.
+	// handover bounds how long the old connection is kept while the new one subscribes, and again while that catches up.
 	handover = 5 * time.Second
 	// overlap is how long it is kept after that: its node may be that far behind the new one's.
 	overlap = time.Second
@@ -66,20 +66,29 @@ func (c *Client) settleOn(k *conn) {
 // retire closes the old connection once the new one has its subscriptions, so that no message falls between them.
 func (c *Client) retire(old, next *conn, retired chan<- struct{}) {
 	defer close(retired)
-	wait := func(settled <-chan struct{}, most time.Duration) {
+	wait := func(settled <-chan struct{}, most time.Duration) (both bool) {
 		t := time.NewTimer(most)
 		defer t.Stop()
 		select {
 		case <-settled:
+			return true
+		case <-t.C:
+			return true
 		case <-old.down:
 		case <-next.down:
-		case <-t.C:
 		case <-c.ctx.Done():
 		}
+		return false
 	}
 	wait(next.settled, handover)
 	if c.o.ClientID == "" {
-		wait(nil, overlap)
+		// What one connection of a user acks is not replayed to the others: they have it live or not at all.
+		for begun := time.Now(); time.Since(begun) < handover; {
+			quiet := overlap - time.Since(time.Unix(0, max(begun.UnixNano(), next.replayed.Load())))
+			if quiet <= 0 || !wait(nil, quiet) {
+				break
+			}
+		}
 	}
 	if !old.isDown() {
 		old.shutdown(c.ctx.Done())
@@ -113,6 +122,9 @@ func (k *conn) holds(f *protocol.ServerFrame) bool {
 	h := &k.held
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.on && f.Replay {
+		k.replayed.Store(time.Now().UnixNano())
+	}
 	if !h.on || k.c.subs.knows(f) {
 		return false
 	}
