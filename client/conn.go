@@ -186,19 +186,19 @@ func (k *conn) write() {
 	ticker := time.NewTicker(min(tick, k.c.o.PingInterval, k.c.o.AckTimeout))
 	defer ticker.Stop()
 	var pinged int64 // what heard was when a ping was sent
+	var pingedAt time.Time
 	for {
 		select {
 		case <-k.down:
 			return
 		case <-ticker.C:
 			heard := k.heard.Load()
-			silent := time.Since(time.Unix(0, heard))
-			switch {
-			case silent > k.c.o.PingInterval+k.c.o.PongTimeout:
+			switch silent := time.Since(time.Unix(0, heard)); {
+			case pinged == heard && time.Since(pingedAt) > k.c.o.PongTimeout:
 				k.fail(ErrSilent)
 				return
-			case silent > k.c.o.PingInterval && pinged != heard:
-				pinged = heard
+			case pinged != heard && silent > k.c.o.PingInterval:
+				pinged, pingedAt = heard, time.Now()
 				k.send(&protocol.ClientFrame{Type: protocol.TypePing, QoS: 1})
 			}
 			k.c.tick(k)
