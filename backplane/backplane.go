@@ -134,7 +134,10 @@ type Presence interface {
 	SetPresence(ctx context.Context, session, user string, connections int) error
 	// Online reports, for each user, whether a living node holds a connection.
 	Online(ctx context.Context, session string, users []string) ([]bool, error)
-	// Heartbeat renews this node's Lease and publishes its figures.
+	// Elsewhere is Online of the other nodes' connections alone.
+	Elsewhere(ctx context.Context, session string, users []string) ([]bool, error)
+	// Heartbeat renews this node's Lease and publishes its figures. What was set stands until it is set anew: where the
+	// lease had ended, or what carries the backplane has forgotten, a Heartbeat or two put it right.
 	Heartbeat(ctx context.Context, n Node) error
 	// Nodes lists the living nodes, this one included once it has sent a heartbeat.
 	Nodes(ctx context.Context) ([]Node, error)

@@ -79,6 +79,30 @@ func presenceNodes(t *testing.T, c Cluster) {
 	wantOnline(t, b, "s", nil)
 }
 
+func presenceElsewhere(t *testing.T, c Cluster) {
+	a, _ := node(t, c, "a")
+	b, _ := node(t, c, "b")
+	beat(t, a, "a")
+	beat(t, b, "b")
+	setPresence(t, a, "s", "u", 1)
+	setPresence(t, a, "s", "v", 2)
+	setPresence(t, b, "s", "v", 1)
+	setPresence(t, b, "s", "w", 1)
+	want := func(n backplane.Backplane, want ...bool) {
+		t.Helper()
+		got, err := n.Elsewhere(t.Context(), "s", []string{"u", "v", "w", "x"})
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("elsewhere = %v (%v), want %v", got, err, want)
+		}
+	}
+	want(a, false, true, true, false)
+	want(b, true, true, false, false)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want(a, false, false, false, false)
+}
+
 func presenceLease(t *testing.T, c Cluster) {
 	a, _ := node(t, c, "a")
 	b, _ := node(t, c, "b")

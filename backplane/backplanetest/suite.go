@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) Cluster) {
 		{"HeadsArrive", heads},
 		{"CommandsReachEveryOtherNode", commands},
 		{"PresenceCountsEveryLivingNode", presenceNodes},
+		{"PresenceElsewhereLeavesOutOnesOwn", presenceElsewhere},
 		{"PresenceEndsWithTheLease", presenceLease},
 		{"PresenceKeepsSessionsApart", presenceSessions},
 		{"NodesListsTheLiving", nodes},

@@ -111,7 +111,15 @@ func (n *Backplane) Online(_ context.Context, session string, users []string) ([
 	if n.closed.Load() {
 		return nil, backplane.ErrUnavailable
 	}
-	return n.bus.presence.online(session, users), nil
+	return n.bus.presence.online(session, users, nil), nil
+}
+
+// Elsewhere is Online of the other nodes' connections.
+func (n *Backplane) Elsewhere(_ context.Context, session string, users []string) ([]bool, error) {
+	if n.closed.Load() {
+		return nil, backplane.ErrUnavailable
+	}
+	return n.bus.presence.online(session, users, n), nil
 }
 
 // Heartbeat renews this node's lease and publishes its figures.

@@ -61,13 +61,14 @@ func (p *presence) renew(n *Backplane, self backplane.Node) {
 	a.node, a.until = self, p.now().Add(backplane.Lease)
 }
 
-func (p *presence) online(session string, users []string) []bool {
+// online asks every living node but one.
+func (p *presence) online(session string, users []string, but *Backplane) []bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	now := p.now()
 	online := make([]bool, len(users))
-	for _, a := range p.nodes {
-		if !now.Before(a.until) {
+	for n, a := range p.nodes {
+		if n == but || !now.Before(a.until) {
 			continue
 		}
 		for i, user := range users {

@@ -128,8 +128,19 @@ func (p *presence) put(ctx context.Context, batch map[member]int) error {
 	return err
 }
 
-// Online reads who lives and each user's fields in one go, and clears away the fields of the dead that it meets.
-func (b *Backplane) Online(ctx context.Context, session string, users []string) (online []bool, err error) {
+// Online reports, for each user, whether a living node holds a connection.
+func (b *Backplane) Online(ctx context.Context, session string, users []string) ([]bool, error) {
+	return b.online(ctx, session, users, "")
+}
+
+// Elsewhere is Online of the other nodes' connections.
+func (b *Backplane) Elsewhere(ctx context.Context, session string, users []string) ([]bool, error) {
+	return b.online(ctx, session, users, b.sender)
+}
+
+// online reads who lives and each user's fields in one go, and clears away the fields of the dead that it meets. What
+// one end holds does not count.
+func (b *Backplane) online(ctx context.Context, session string, users []string, but string) (online []bool, err error) {
 	err = b.call(ctx, "online", func(ctx context.Context) error {
 		ends, err := living.Run(ctx, b.client, b.nodeKeys(), 0).StringSlice()
 		if err != nil {
@@ -153,7 +164,7 @@ func (b *Backplane) Online(ctx context.Context, session string, users []string) 
 		for i, field := range fields {
 			for _, end := range field.Val() {
 				if alive[end] {
-					online[i] = true
+					online[i] = online[i] || end != but
 				} else {
 					key := b.names.user(session, users[i])
 					dead[key] = append(dead[key], end)

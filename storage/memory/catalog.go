@@ -45,6 +45,19 @@ func (s *Store) Sessions(_ context.Context, after string, limit int) ([]storage.
 	return out, nil
 }
 
+// States implements storage.Catalog.
+func (s *Store) States(_ context.Context, ids []string) ([]storage.State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]storage.State, len(ids))
+	for i, id := range ids {
+		if ss := s.sessions[id]; ss != nil {
+			out[i] = storage.State{Version: ss.Version, Suspended: ss.Suspended}
+		}
+	}
+	return out, nil
+}
+
 // SuspendSession implements storage.Catalog.
 func (s *Store) SuspendSession(_ context.Context, name string, suspended bool) (storage.Session, error) {
 	s.mu.Lock()

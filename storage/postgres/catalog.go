@@ -63,6 +63,16 @@ func (s *Store) Sessions(ctx context.Context, after string, limit int) ([]storag
 	return out, failed(ctx, "sessions", err)
 }
 
+// States implements storage.Catalog.
+func (s *Store) States(ctx context.Context, ids []string) ([]storage.State, error) {
+	ctx, cancel := bound(ctx)
+	defer cancel()
+	out, err := query(ctx, s, each(pgx.RowToStructByPos[storage.State]), `
+		SELECT coalesce(s.version, 0), coalesce(s.suspended, false)
+		FROM unnest($1::text[]) WITH ORDINALITY w (id, n) LEFT JOIN sessions s ON s.id = w.id ORDER BY w.n`, ids)
+	return out, failed(ctx, "states", err)
+}
+
 // SuspendSession implements storage.Catalog.
 func (s *Store) SuspendSession(ctx context.Context, name string, suspended bool) (storage.Session, error) {
 	return s.session(ctx, "suspend session", `

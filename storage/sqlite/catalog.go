@@ -57,6 +57,23 @@ func (s *Store) Sessions(ctx context.Context, after string, limit int) ([]storag
 	return out, fail("sessions", err)
 }
 
+// States implements storage.Catalog.
+func (s *Store) States(ctx context.Context, ids []string) ([]storage.State, error) {
+	found := make(map[string]storage.State, len(ids))
+	err := s.reader.rows(ctx, func(r *sql.Rows) error {
+		var id string
+		var state storage.State
+		err := r.Scan(&id, &state.Version, &state.Suspended)
+		found[id] = state
+		return err
+	}, `SELECT id, version, suspended FROM sessions WHERE id IN (SELECT value FROM json_each(?))`, list(ids))
+	out := make([]storage.State, len(ids))
+	for i, id := range ids {
+		out[i] = found[id]
+	}
+	return out, fail("states", err)
+}
+
 // SuspendSession implements storage.Catalog.
 func (s *Store) SuspendSession(ctx context.Context, name string, suspended bool) (ss storage.Session, err error) {
 	found := false

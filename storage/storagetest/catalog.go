@@ -44,6 +44,29 @@ var catalogClaims = []claim{
 			r.t.Fatalf("in capitals: %v, want ErrNotFound", err)
 		}
 	}},
+	{"States_TellsWhatBecameOfEach", storage.Options{}, func(r *rig) {
+		kept, suspended, dropped := r.session(), r.session(), r.session()
+		_, err := r.st.SuspendSession(r.ctx(), suspended.Name, true)
+		r.ok(err, "suspend")
+		_, err = r.st.DropSession(r.ctx(), dropped.Name)
+		r.ok(err, "drop")
+		got, err := r.st.States(r.ctx(), []string{dropped.ID, suspended.ID, "", kept.ID, suspended.ID})
+		r.ok(err, "states")
+		want := []storage.State{{}, {Version: 2, Suspended: true}, {}, {Version: 1}, {Version: 2, Suspended: true}}
+		if !slices.Equal(got, want) {
+			r.t.Fatalf("states = %v, want %v", got, want)
+		}
+		if got, err := r.st.States(r.ctx(), nil); err != nil || len(got) != 0 {
+			r.t.Fatalf("states of none = %v (%v)", got, err)
+		}
+		many := make([]string, 1000)
+		for i := range many {
+			many[i] = kept.ID
+		}
+		if got, err := r.st.States(r.ctx(), many); err != nil || len(got) != 1000 || got[999].Version != 1 {
+			r.t.Fatalf("states of 1,000 = %d (%v)", len(got), err)
+		}
+	}},
 	{"Sessions_ListsInPagesByBytes", storage.Options{}, func(r *rig) {
 		for _, name := range []string{"b", "a", "_", "B", "a.1"} {
 			r.session(func(ss *storage.Session) { ss.Name = name })
