@@ -24,6 +24,9 @@ type Config struct {
 	// its figures. nil: nothing. It must not block.
 	Describe func(self *backplane.Node)
 
+	Links   Links  // ways to the other nodes, for files; nil: this node's files stay within it
+	Address string // host:port of what Links listens on, as other nodes dial it
+
 	MaxPayload   int           // bytes in a frame; told to clients
 	MaxRetention time.Duration // cap of a session's message expiry (MAX_RETENTION)
 	OutboxBytes  int           // an ephemeral subscriber's waiting messages (OUTBOX_BYTES)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/fastport/fastport/protocol"
@@ -65,7 +66,9 @@ func (c *Conn) take(f *protocol.ClientFrame) (wait bool) {
 	case protocol.TypeUnsubscribe:
 		topic := string(f.Topic)
 		return c.cold(func(ctx context.Context) { c.unsubscribe(ctx, topic) })
-	case protocol.TypeInitFile, protocol.TypeEndFile, protocol.TypeCancelFile, protocol.TypeFileAck, protocol.TypeFileResume:
+	case protocol.TypeInitFile:
+		return c.initFile(f)
+	case protocol.TypeEndFile, protocol.TypeCancelFile, protocol.TypeFileAck, protocol.TypeFileResume:
 		if err := c.node.files.text(c.filePeer(), f); err != nil {
 			c.refuse(f, err)
 		}
@@ -77,6 +80,29 @@ func (c *Conn) take(f *protocol.ClientFrame) (wait bool) {
 		return c.cold(func(ctx context.Context) { c.devices(ctx, user) })
 	}
 	return false
+}
+
+// initFile opens a file; in a cluster that asks other nodes.
+func (c *Conn) initFile(f *protocol.ClientFrame) (wait bool) {
+	files := c.node.files
+	if files.fleet == nil {
+		if err := files.text(c.filePeer(), f); err != nil {
+			c.refuse(f, err)
+		}
+		return false
+	}
+	id, ok := parseFileID(f.FileID)
+	if !ok {
+		c.refuse(f, errFileID)
+		return false
+	}
+	init := &protocol.ClientFrame{Type: f.Type, FileID: bytes.Clone(f.FileID), Topic: bytes.Clone(f.Topic), FileName: bytes.Clone(f.FileName),
+		Meta: bytes.Clone(f.Meta), FileSize: f.FileSize, TotalChunks: f.TotalChunks, QoS: f.QoS}
+	return c.cold(func(ctx context.Context) {
+		if p := c.filePeer(); p != nil {
+			files.open(ctx, p, id, init, false)
+		}
+	})
 }
 
 // Binary takes one binary frame: a chunk of a file.

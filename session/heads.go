@@ -149,11 +149,16 @@ func (n *Node) tick(ctx context.Context) {
 	}
 }
 
+// self is what the node says of itself.
+func (n *Node) self() backplane.Node {
+	return backplane.Node{ID: n.cfg.NodeID, Started: n.started, Address: n.cfg.Address}
+}
+
 // heartbeat renews this node's lease and looks who else is there. When a node is gone, its last notes may be.
 func (n *Node) heartbeat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	self := backplane.Node{ID: n.cfg.NodeID, Started: n.started}
+	self := n.self()
 	if n.cfg.Describe != nil {
 		n.cfg.Describe(&self)
 	}

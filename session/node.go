@@ -80,6 +80,9 @@ func New(cfg Config) (*Node, error) {
 	for range cfg.Committers {
 		n.committers = append(n.committers, newCommitter(n))
 	}
+	if cfg.Links != nil {
+		n.files.join(cfg.Links, n.bus, n.self(), n.log, n.begin)
+	}
 	n.bus.Listen(n)
 	n.catalog.Watch(func(c backplane.Command) { n.Command(&c) })
 	return n, nil

@@ -28,12 +28,14 @@ type openFiles struct {
 	maxOpen int // of a session
 	// receivers are the connections that get what is published on a topic now, the sender's too.
 	receivers func(session, topic string) []*filePeer
+	fleet     *fleet // nil: this node is alone
 
 	bytesIn, bytesOut atomic.Uint64 // payloads of chunks taken and handed on
 
-	mu    sync.RWMutex // guards the following; taken after a transfer's own
-	open  map[string]map[fileID]*transfer
-	spent spentFiles
+	mu     sync.RWMutex // guards the following; taken after a transfer's own, and a guest's
+	files  map[string]map[fileID]*transfer
+	guests map[string]map[fileID]*guest // files under way here whose home is elsewhere
+	spent  spentFiles
 }
 
 // filePeer is a connection as transfers see it. One per connection: it is compared by address.
@@ -62,8 +64,11 @@ func parseFileID(text []byte) (id fileID, ok bool) {
 	return id, err == nil
 }
 
+var errFileID = protocol.Errorf(protocol.BadRequest, "fileId: takes a UUID in its 36 characters")
+
 func newOpenFiles(maxOpen int, receivers func(session, topic string) []*filePeer) *openFiles {
-	return &openFiles{maxOpen: maxOpen, receivers: receivers, open: make(map[string]map[fileID]*transfer)}
+	return &openFiles{maxOpen: maxOpen, receivers: receivers, files: make(map[string]map[fileID]*transfer),
+		guests: make(map[string]map[fileID]*guest)}
 }
 
 // run keeps the timeouts until ctx ends.
@@ -75,11 +80,23 @@ func (ts *openFiles) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			for _, t := range ts.all() {
-				t.sweep(now)
-			}
+			ts.sweep(now)
 		}
 	}
+}
+
+// sweep keeps the timeouts of files and links.
+func (ts *openFiles) sweep(now time.Time) {
+	for _, t := range ts.all() {
+		t.sweep(now)
+	}
+	if ts.fleet == nil {
+		return
+	}
+	for _, g := range ts.allGuests() {
+		g.sweep(now)
+	}
+	ts.fleet.check(now)
 }
 
 // text takes one of the five frames about files. An error is of the frame's form; all else is answered by file_error
@@ -87,16 +104,25 @@ func (ts *openFiles) run(ctx context.Context) {
 func (ts *openFiles) text(p *filePeer, f *protocol.ClientFrame) *protocol.Error {
 	id, ok := parseFileID(f.FileID)
 	if !ok {
-		return protocol.Errorf(protocol.BadRequest, "fileId: takes a UUID in its 36 characters")
+		return errFileID
 	}
 	if f.Type == protocol.TypeInitFile {
 		ts.begin(p, id, f)
 		return nil
 	}
+	if g := ts.guest(p.session, id); g != nil && g.said(p, f) {
+		return nil
+	}
+	ts.home(p, id, f)
+	return nil
+}
+
+// home takes a frame about a file that is under way here or that nobody knows of.
+func (ts *openFiles) home(p *filePeer, id fileID, f *protocol.ClientFrame) {
 	t := ts.find(p.session, id)
 	if t == nil {
 		ts.late(p, id, f)
-		return nil
+		return
 	}
 	switch f.Type {
 	case protocol.TypeEndFile:
@@ -108,7 +134,6 @@ func (ts *openFiles) text(p *filePeer, f *protocol.ClientFrame) *protocol.Error 
 	case protocol.TypeFileResume:
 		t.resume(p, f.Next)
 	}
-	return nil
 }
 
 // chunk takes a binary frame. wait: the sender is ahead of its window, and its Socket's Resume will be called.
@@ -118,6 +143,11 @@ func (ts *openFiles) chunk(p *filePeer, frame []byte) (wait bool, refused *proto
 		return false, protocol.Errorf(protocol.BadRequest, "binary frame: takes 0x02, a fileId of 36 bytes, an index of 4 and the payload")
 	}
 	id, _ := parseFileID(c.FileID)
+	if g := ts.guest(p.session, id); g != nil && len(c.Payload) <= maxChunk {
+		if wait, taken := g.chunkOf(p, frame); taken {
+			return wait, nil
+		}
+	}
 	t := ts.find(p.session, id)
 	if t == nil {
 		ts.refuse(p, id, c.FileID, protocol.NotFound, "no such file is under way: send its init_file first")
@@ -135,6 +165,9 @@ func (ts *openFiles) closed(p *filePeer) {
 	for _, t := range ts.of(p.session) {
 		t.closed(p)
 	}
+	for _, g := range ts.guestsOf(p.session) {
+		g.closed(p)
+	}
 }
 
 // drop forgets a session and its files.
@@ -142,37 +175,47 @@ func (ts *openFiles) drop(session string) {
 	for _, t := range ts.of(session) {
 		t.abandon()
 	}
+	for _, g := range ts.guestsOf(session) {
+		g.abandon()
+	}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	ts.spent.drop(session)
 }
 
-// begin opens a file, or hands one that is under way back to its sender.
+// begin opens a file where this node is alone.
 func (ts *openFiles) begin(p *filePeer, id fileID, f *protocol.ClientFrame) {
 	t := newTransfer(ts, p, id, f)
 	t.mu.Lock() // whoever finds it from now on waits until it has its receivers
 	defer t.mu.Unlock()
+	if ts.enter(t, p, false) {
+		t.start(ts.receivers(p.session, t.topic))
+	}
+}
+
+// enter gives t its id. False: it is taken, and p is answered, or the file is its again.
+func (ts *openFiles) enter(t *transfer, p *filePeer, again bool) bool {
 	for {
 		old, past, full := ts.claim(t)
 		switch {
 		case old != nil:
-			back, over := old.takeBack(p, t.print)
+			back, over := old.takeBack(p, t.print, again)
 			if over {
 				continue // it ended just now: ask again
 			}
 			if !back {
-				ts.refuse(p, id, f.FileID, protocol.Conflict, "this fileId is another file's: take a new UUID")
+				ts.refuse(p, t.id, t.text, protocol.Conflict, "this fileId is another file's: take a new UUID")
 			}
 		case past != nil && past.print == t.print:
-			sendProgress(p, f.FileID, past.receivers, t.total, true)
+			sendProgress(p, t.text, past.receivers, t.total, true)
 		case past != nil:
-			ts.refuse(p, id, f.FileID, protocol.Conflict, "this fileId was another file's: take a new UUID")
+			ts.refuse(p, t.id, t.text, protocol.Conflict, "this fileId was another file's: take a new UUID")
 		case full:
-			ts.refuse(p, id, f.FileID, protocol.QuotaExceeded, "the session has too many files under way: try again when one is done")
+			ts.refuse(p, t.id, t.text, protocol.QuotaExceeded, "the session has too many files under way: try again when one is done")
 		default:
-			t.start(ts.receivers(p.session, t.topic))
+			return true
 		}
-		return
+		return false
 	}
 }
 
@@ -181,19 +224,19 @@ func (ts *openFiles) begin(p *filePeer, id fileID, f *protocol.ClientFrame) {
 func (ts *openFiles) claim(t *transfer) (old *transfer, past *spentFile, full bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	files := ts.open[t.session]
+	files := ts.files[t.session]
 	if old := files[t.id]; old != nil {
 		return old, nil, false
 	}
 	if past, known := ts.spent.find(t.session, t.id); known && (past.done || past.print != t.print) {
 		return nil, &past, false
 	}
-	if len(files) >= ts.maxOpen {
+	if len(files)+len(ts.guests[t.session]) >= ts.maxOpen && ts.guests[t.session][t.id] == nil {
 		return nil, nil, true
 	}
 	if files == nil {
 		files = make(map[fileID]*transfer)
-		ts.open[t.session] = files
+		ts.files[t.session] = files
 	}
 	files[t.id] = t
 	return nil, nil, false
@@ -209,6 +252,10 @@ func (ts *openFiles) late(p *filePeer, id fileID, f *protocol.ClientFrame) {
 		ts.mu.RUnlock()
 		if known && past.done && f.Next >= past.total {
 			p.socket.Send(LaneFile, past.end) // all that it can have missed
+			return
+		}
+		if _, visits := p.socket.(*lent); !known && !visits && ts.fleet != nil {
+			ts.returning(p, id, f)
 			return
 		}
 		sendFileError(p, f.FileID, protocol.NotFound, "the file is no longer under way: ask its sender for it again")
@@ -228,14 +275,14 @@ func (ts *openFiles) refuse(p *filePeer, id fileID, text []byte, code protocol.C
 func (ts *openFiles) find(session string, id fileID) *transfer {
 	ts.mu.RLock()
 	defer ts.mu.RUnlock()
-	return ts.open[session][id]
+	return ts.files[session][id]
 }
 
 // of lists the files of a session.
 func (ts *openFiles) of(session string) []*transfer {
 	ts.mu.RLock()
 	defer ts.mu.RUnlock()
-	return slices.Collect(maps.Values(ts.open[session]))
+	return slices.Collect(maps.Values(ts.files[session]))
 }
 
 // all lists every file.
@@ -243,19 +290,39 @@ func (ts *openFiles) all() []*transfer {
 	ts.mu.RLock()
 	defer ts.mu.RUnlock()
 	var list []*transfer
-	for _, files := range ts.open {
+	for _, files := range ts.files {
 		list = slices.AppendSeq(list, maps.Values(files))
+	}
+	return list
+}
+
+// guestsOf lists this node's parts in files of a session.
+func (ts *openFiles) guestsOf(session string) []*guest {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	return slices.Collect(maps.Values(ts.guests[session]))
+}
+
+func (ts *openFiles) allGuests() []*guest {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	var list []*guest
+	for _, parts := range ts.guests {
+		list = slices.AppendSeq(list, maps.Values(parts))
 	}
 	return list
 }
 
 // remove ends a file's place here, and remembers its id where it was once used.
 func (ts *openFiles) remove(t *transfer, past *spentFile) {
+	if past != nil && ts.fleet != nil {
+		ts.fleet.spawn(func(ctx context.Context) { ts.fleet.claim(ctx, t, spentLease) })
+	}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	delete(ts.open[t.session], t.id)
-	if len(ts.open[t.session]) == 0 {
-		delete(ts.open, t.session)
+	delete(ts.files[t.session], t.id)
+	if len(ts.files[t.session]) == 0 {
+		delete(ts.files, t.session)
 	}
 	if past != nil {
 		ts.spent.add(t.session, t.id, *past)

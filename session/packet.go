@@ -10,6 +10,7 @@ const Headroom = 10
 type Packet struct {
 	Binary bool
 	buf    []byte
+	file   fileMark
 
 	// Transport holds what the gateway derives from the payload (its framed and its deflated form), made once a packet
 	// by whoever sends it first.
@@ -31,3 +32,11 @@ func (p *Packet) Payload() []byte { return p.buf[Headroom:] }
 
 // Buffer is Headroom free bytes and the payload behind them; the free bytes belong to the transport.
 func (p *Packet) Buffer() []byte { return p.buf }
+
+// fileMark tells a file's own first and last frames from all others.
+type fileMark uint8
+
+const (
+	fileBegins fileMark = iota + 1
+	fileEnds
+)

@@ -39,6 +39,13 @@ type transfer struct {
 	told       int64   // the acked that the sender last heard
 	unheard    bool    // its outbox was full: told again by the sweep
 	receivers  []*fileReceiver
+
+	// In a cluster.
+	starting   bool       // its receivers are being asked for
+	visitors   []*visitor // links to other nodes
+	turnBack   bool       // its sender must be made to go back at the next word
+	unanswered bool       // its sender is not answered before a receiver has come
+	heirUntil  time.Time  // its home was another node: until then old receivers may come, and it is not done; zero: not so
 }
 
 func newTransfer(ts *openFiles, p *filePeer, id fileID, f *protocol.ClientFrame) *transfer {
@@ -58,26 +65,41 @@ func fingerprint(p *filePeer, f *protocol.ClientFrame) [32]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(f.TotalChunks)))
 }
 
-// start names the receivers. It runs under the lock.
-func (t *transfer) start(topic []*filePeer) {
-	now := time.Now()
+// start names the receivers. False: there is none, and the file is over. It runs under the lock.
+func (t *transfer) start(topic []*filePeer) bool {
 	for _, p := range topic {
 		if p != t.sender {
-			t.receivers = append(t.receivers, &fileReceiver{t: t, peer: p, subscriber: p.subscriber, version: p.version, moved: now})
+			t.add(p)
 		}
 	}
 	if len(t.receivers) == 0 {
 		t.over = true
 		t.ts.remove(t, nil)
-		t.ts.refuse(t.sender, t.id, t.text, protocol.NoReceivers, "nobody is subscribed to the topic now")
-		return
+		if t.sender != nil {
+			t.ts.refuse(t.sender, t.id, t.text, protocol.NoReceivers, "nobody is subscribed to the topic now")
+		}
+		t.farewell()
+		return false
 	}
+	t.unanswered = false
 	t.progress(true)
 	t.advance()
+	return true
+}
+
+// add makes p a receiver from the file's first frame on.
+func (t *transfer) add(p *filePeer) *fileReceiver {
+	r := &fileReceiver{t: t, peer: p, subscriber: p.subscriber, version: p.version, moved: time.Now(), place: p.place()}
+	t.receivers = append(t.receivers, r)
+	if p.isGone() { // while others were asked
+		r.part()
+	}
+	return r
 }
 
 // takeBack gives the file to its sender's new connection. Not back: it is another's, or another file.
-func (t *transfer) takeBack(p *filePeer, print [32]byte) (back, over bool) {
+// again: p was its sender all along and does not know that the link to it was lost.
+func (t *transfer) takeBack(p *filePeer, print [32]byte, again bool) (back, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over || print != t.print || t.receiver(p) != nil {
@@ -89,10 +111,16 @@ func (t *transfer) takeBack(p *filePeer, print [32]byte) (back, over bool) {
 			return false, false
 		}
 		t.release()
+		if t.sender != nil {
+			t.sender.dismiss()
+		}
 		t.sender = p
 	}
-	t.told = t.base
-	t.unheard = !sendProgress(p, t.text, len(t.receivers), t.base, false)
+	if t.turnBack = again; again && p.version < protocol.Version2 {
+		t.failLocked(protocol.Unavailable, "a part of the file was lost between nodes")
+		return true, false
+	}
+	t.tell()
 	return true, false
 }
 
@@ -203,6 +231,7 @@ func (t *transfer) sweep(now time.Time) {
 	if !t.over && t.unheard {
 		t.progress(true)
 	}
+	t.sweepHeir(now)
 	for _, r := range slices.Clone(t.receivers) {
 		switch {
 		case t.over:
@@ -244,6 +273,9 @@ func (t *transfer) receiver(p *filePeer) *fileReceiver {
 // advance moves the window up to what every receiver has written, lets the sender and the receivers go on, and ends
 // the file when all have it.
 func (t *transfer) advance() {
+	if t.starting || len(t.receivers) == 0 {
+		return // they are yet to come
+	}
 	least := t.total
 	for _, r := range t.receivers {
 		least = min(least, r.acked)
@@ -266,6 +298,10 @@ func (t *transfer) advance() {
 			t.progress(false)
 			return
 		}
+	}
+	if !t.heirUntil.IsZero() {
+		t.progress(false)
+		return // there may be more of them
 	}
 	if t.sender != nil && t.sender.version >= protocol.Version2 {
 		sendProgress(t.sender, t.text, len(t.receivers), t.total, true)
@@ -304,18 +340,40 @@ func (t *transfer) progress(now bool) {
 		return
 	}
 	if moved := t.base - t.told; now || moved >= protocol.FileAckEvery/2 || moved > 0 && t.base == t.high() {
-		t.told = t.base
-		t.unheard = !sendProgress(t.sender, t.text, len(t.receivers), t.base, false)
+		t.tell()
 	}
+}
+
+// tell tells the sender, whatever its version, unless the receivers are yet to come.
+func (t *transfer) tell() {
+	if t.starting || t.unanswered {
+		return
+	}
+	t.told = t.base
+	n, acked := len(t.receivers), t.base
+	if t.turnBack && t.total > 0 {
+		// It goes back where acked goes down. From the end it goes back by a chunk, for its end_file.
+		above := min(acked+1, t.total)
+		sendProgress(t.sender, t.text, n, above, false)
+		acked = above - 1
+	}
+	t.unheard = !sendProgress(t.sender, t.text, n, acked, false)
+	t.turnBack = t.turnBack && t.unheard
 }
 
 // leave takes a receiver out, telling it why where there is a code. The last one takes the file along.
 func (t *transfer) leave(r *fileReceiver, code protocol.Code, why string) {
 	t.receivers = slices.DeleteFunc(t.receivers, func(other *fileReceiver) bool { return other == r })
-	if code != "" && r.peer != nil {
-		sendFileError(r.peer, t.text, code, why)
+	if r.peer != nil {
+		if code != "" {
+			sendFileError(r.peer, t.text, code, why)
+		}
+		r.peer.dismiss()
 	}
 	r.part()
+	if len(t.receivers) == 0 && !t.heirUntil.IsZero() {
+		return
+	}
 	if len(t.receivers) == 0 {
 		if t.sender != nil {
 			t.ts.refuse(t.sender, t.id, t.text, protocol.NoReceivers, "the last receiver has left")
@@ -344,4 +402,5 @@ func (t *transfer) finishWith(past *spentFile) {
 	}
 	t.over, t.window, t.receivers = true, nil, nil
 	t.ts.remove(t, past)
+	t.farewell()
 }

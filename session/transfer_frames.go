@@ -4,10 +4,17 @@ import "github.com/fastport/fastport/protocol"
 
 // relayed is a sender's frame as receivers get it: with the fields that it was sent with.
 func relayed(f *protocol.ClientFrame) *Packet {
-	return filePacket(&protocol.ServerFrame{
+	p := filePacket(&protocol.ServerFrame{
 		Type: f.Type, FileID: f.FileID, Topic: f.Topic, FileName: f.FileName, Meta: f.Meta, Hash: f.Hash,
 		FileSize: f.FileSize, TotalChunks: f.TotalChunks,
 	})
+	switch f.Type {
+	case protocol.TypeInitFile:
+		p.file = fileBegins
+	case protocol.TypeEndFile:
+		p.file = fileEnds
+	}
+	return p
 }
 
 func sendProgress(p *filePeer, fileID []byte, receivers int, acked int64, done bool) bool {

@@ -16,6 +16,7 @@ type fileReceiver struct {
 	t          *transfer
 	peer       *filePeer // nil: away, since moved
 	subscriber storage.Subscriber
+	place      placeName // of a connection at another node
 	version    int
 	turn       int // counts its connections, so that an old one's callbacks are known
 
@@ -108,10 +109,13 @@ func (t *transfer) resume(p *filePeer, next int64) {
 		sendFileError(p, t.text, protocol.NotFound, "this file was not sent to you, or you were away too long")
 		return
 	}
+	if r.peer != nil && r.peer != p {
+		r.peer.dismiss()
+	}
 	r.part()
 	next = min(next, t.total)
-	r.peer, r.version, r.begun, r.next, r.acked = p, p.version, true, next, next
-	if next < t.base {
+	r.peer, r.place, r.version, r.begun, r.next, r.acked = p, p.place(), p.version, true, next, next
+	if t.answerable(next) && next < t.base {
 		if t.sender != nil && t.sender.version < protocol.Version2 {
 			t.leave(r, protocol.NotFound, "the sender cannot go back so far: ask it for the file again")
 			return
@@ -138,11 +142,15 @@ func (t *transfer) returning(p *filePeer) *fileReceiver {
 			live = r
 		}
 	}
-	if live == nil || live.subscriber[0] == 'c' {
+	if live != nil && live.subscriber[0] == 'c' {
 		return live // a clientId has one connection: the old one is half-open
 	}
+	if live == nil && t.heirUntil.IsZero() {
+		return nil
+	}
+	// Who knows the id of a file that comes from a home that is gone was one of its receivers there.
 	// Of a user's several connections nobody can say which this one replaces. The dead one leaves for being too slow.
-	r := &fileReceiver{t: t, subscriber: p.subscriber, acked: t.base}
+	r := &fileReceiver{t: t, subscriber: p.subscriber, acked: t.base, moved: time.Now()}
 	t.receivers = append(t.receivers, r)
 	return r
 }

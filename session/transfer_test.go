@@ -243,7 +243,7 @@ func TestTransfer_EveryReceiverButTheSenderGetsItInOrder(t *testing.T) {
 		if f := one.last(); string(f.Hash) != "h" || string(f.Topic) != "t" {
 			t.Errorf("end_file = %+v", f)
 		}
-		if n := len(ft.files.open); n != 0 {
+		if n := len(ft.files.files); n != 0 {
 			t.Errorf("%d sessions have files after the end", n)
 		}
 	})
@@ -412,7 +412,7 @@ func TestTransfer_ReceiverComesBackAndGetsWhatItMissed(t *testing.T) {
 				ft.ack(again, 30)
 				ft.wantGot(in, "end_file")
 				ft.wantGot(out, "")
-				if len(ft.files.open) != 0 {
+				if len(ft.files.files) != 0 {
 					t.Error("the file is not done")
 				}
 			})
@@ -682,7 +682,7 @@ func TestTransfer_LastReceiverLeavingEndsIt(t *testing.T) {
 		ft.wantProgress(out, 1, 0, false)
 		ft.send(two, protocol.ClientFrame{Type: protocol.TypeCancelFile})
 		ft.wantError(out, protocol.NoReceivers)
-		if len(ft.files.open) != 0 {
+		if len(ft.files.files) != 0 {
 			t.Error("still open")
 		}
 	})
