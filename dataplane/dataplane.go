@@ -104,24 +104,28 @@ func (p *Plane) Close() error {
 	return err
 }
 
-// run starts a link's goroutine. False: the plane is closed.
-func (p *Plane) run(do func()) bool {
+// hold has Close wait for a link. False: the plane is closed.
+func (p *Plane) hold() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return false
+	if !p.closed {
+		p.links.Add(1)
 	}
-	p.links.Go(do)
-	return true
+	return !p.closed
 }
 
 // Open opens a link to the node at address.
 func (p *Plane) Open(address string, end session.LinkEnd) session.Link {
 	l := newLink(p.ctx)
-	if !p.run(func() { p.dial(address, l, end) }) {
+	if !p.hold() {
 		l.abort()
-		go end.Lost(false) // a Link's methods never call back
+		go end.Lost(false) // Open never calls back
+		return l
 	}
+	go func() {
+		defer p.links.Done()
+		p.dial(address, l, end)
+	}()
 	return l
 }
 
@@ -164,32 +168,37 @@ func (p *Plane) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
+	if !p.hold() {
+		return
+	}
+	defer p.links.Done()
 	control := http.NewResponseController(w)
 	w.WriteHeader(http.StatusOK)
 	if control.Flush() != nil {
 		return
 	}
 	l := newLink(p.ctx)
-	reading := make(chan struct{})
-	if !p.run(func() {
-		defer close(reading)
+	defer l.abort()
+	end := accept(l)
+	// The handler outlives whoever touches its response. What blocks in a read or a write ends with the link.
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	parts.Go(func() {
 		defer l.abort()
-		end := accept(l)
 		p.read(r.Body, l, end)
 		end.Lost(false)
-	}) {
-		return
-	}
-	// What blocks in a write ends with the link.
-	stop := context.AfterFunc(l.ctx, func() {
-		control.SetWriteDeadline(time.Now())
+	})
+	written := make(chan struct{})
+	parts.Go(func() {
+		select {
+		case <-l.ctx.Done():
+			control.SetWriteDeadline(time.Now())
+		case <-written:
+		}
 		control.SetReadDeadline(time.Now())
 	})
 	l.pump(w, control.Flush)
-	if stop() {
-		control.SetReadDeadline(time.Now())
-	}
-	<-reading
+	close(written)
 }
 
 // read hands frames to the link's end until one side ends it.
@@ -198,8 +207,7 @@ func (p *Plane) read(from io.Reader, l *link, end session.LinkEnd) {
 	for {
 		frame, err := frames.next()
 		if err == nil {
-			err = end.Frame(frame)
-			if err != nil {
+			if err = end.Frame(frame); err != nil {
 				p.log.Warn("another node's frame makes no sense, its link is ended", slog.Any("error", err))
 			}
 		} else if errors.Is(err, errFrame) {
