@@ -38,6 +38,7 @@ type Node struct {
 	engine   *session.Node
 	server   *gateway.Server
 	listener net.Listener
+	between  *between     // nil without a cluster
 	ops      *http.Server // nil without METRICS_PORT
 	opsAddr  net.Addr
 
@@ -81,16 +82,24 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 	if n.plane, n.planeText, err = openPlane(ctx, c, n.id, n.log); err != nil {
 		return nil, err
 	}
+	if c.Cluster() {
+		if n.between, err = openBetween(c, n.log); err != nil {
+			return nil, err
+		}
+	}
 	catalog := session.NewCatalog(session.CatalogConfig{
 		Store: n.store, Control: n.plane, Sealer: sealer, Logger: n.log, MaxRetention: c.MaxRetention,
 	})
-	n.engine, err = session.New(session.Config{
+	engine := session.Config{
 		NodeID: n.id, Store: n.store, Backplane: n.plane, Catalog: catalog, Logger: n.log, Describe: n.describe,
 		MaxPayload: c.MaxPayload, MaxRetention: c.MaxRetention, OutboxBytes: c.OutboxBytes,
 		MaxTopics: c.MaxTopics, MaxOpenFiles: c.MaxOpenFiles,
 		SessionMessageRate: c.SessionMessageRate, SessionByteRate: c.SessionByteRate,
-	})
-	if err != nil {
+	}
+	if n.between != nil {
+		engine.Links, engine.Address = n.between.plane, n.between.address
+	}
+	if n.engine, err = session.New(engine); err != nil {
 		return nil, err
 	}
 	n.server = gateway.New(gatewayConfig(c, secure, n.log), n.engine, n.handler(catalog))
@@ -99,6 +108,9 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 	n.stop = stop
 	n.goRun("engine", func() error { return n.engine.Run(engineCtx) })
 	n.goRun("health", func() error { return n.watchHealth(engineCtx) })
+	if n.between != nil {
+		n.goRun("data plane", func() error { return n.between.plane.Serve(n.between.listener) })
+	}
 	n.goRun("gateway", func() error { return n.server.Serve(n.listener) })
 	if c.MetricsPort != noPort {
 		if err = n.serveOps(); err != nil {
@@ -164,6 +176,12 @@ func (n *Node) Close() error {
 		}
 		if n.ops != nil {
 			errs = append(errs, n.ops.Close())
+		}
+		if n.between != nil {
+			errs = append(errs, n.between.plane.Close())
+			if err := n.between.listener.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
 		}
 		if n.stop != nil {
 			n.stop()

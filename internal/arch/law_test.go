@@ -21,6 +21,7 @@ var law = map[string][]string{
 	"backplane": {"protocol", "metrics"},
 	"session":   {"backplane", "storage", "protocol", "metrics"},
 	"gateway":   {"session", "protocol"},
+	"dataplane": {"session"},
 	"fcm":       {"storage", "backplane", "protocol", "metrics"},
 	"api":       {"session", "admin", "backplane", "storage", "protocol", "metrics"},
 	"admin":     {"session", "storage", "backplane", "protocol", "metrics"},
@@ -30,7 +31,7 @@ var law = map[string][]string{
 	"deploy":    {},
 	"scripts":   {},
 	"testdata":  {},
-	"cmd":       {"protocol", "storage", "backplane", "session", "gateway", "fcm", "api", "admin", "client", "internal", "metrics"},
+	"cmd":       {"protocol", "storage", "backplane", "session", "gateway", "dataplane", "fcm", "api", "admin", "client", "internal", "metrics"},
 	// The child shows what the others count.
 	"metrics/":   {"metrics", "gateway", "session", "backplane", "storage", "protocol"},
 	"storage/":   {"storage", "protocol"}, // a child: one technology
