@@ -18,6 +18,7 @@ import (
 
 	"github.com/fastport/fastport/admin"
 	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/metrics"
 	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/session"
 	"github.com/fastport/fastport/storage"
@@ -45,14 +46,16 @@ type Config struct {
 	Admin     *admin.Admin
 	Logger    *slog.Logger
 
-	AdminCreatesOnly bool          // SESSION_CREATION=admin
-	RateLimit        int           // API_RATE_LIMIT; 0: off
-	MaxPayload       int           // bytes of a publish; 0: protocol.MaxPayload
-	CORSOrigins      []string      // nil: all
-	Health           func() Health // nil: always well
-	NoHealth         bool          // /healthz and /readyz are elsewhere: see HealthHandler
-	BodyTimeout      time.Duration // for a body, besides what its size grants; 0: 10 s
-	Portal           string        // path of the portal, for the page at the root; "": there is none
+	AdminCreatesOnly bool            // SESSION_CREATION=admin
+	RateLimit        int             // API_RATE_LIMIT; 0: off
+	MaxPayload       int             // bytes of a publish; 0: protocol.MaxPayload
+	CORSOrigins      []string        // nil: all
+	Health           func() Health   // nil: always well
+	Metrics          http.Handler    // of /metrics; nil: there is none
+	NoHealth         bool            // /healthz, /readyz and /metrics are elsewhere: see HealthHandler
+	Refused          *metrics.Labels // counts errors by code; nil: nobody does
+	BodyTimeout      time.Duration   // for a body, besides what its size grants; 0: 10 s
+	Portal           string          // path of the portal, for the page at the root; "": there is none
 
 	// ClientAddr is where a request came from; nil: what the socket says.
 	ClientAddr func(*http.Request) netip.Addr
@@ -107,6 +110,9 @@ func New(cfg Config) http.Handler {
 	e.GET("/", s.root)
 	if !cfg.NoHealth {
 		routeHealth(e, cfg.Health)
+		if cfg.Metrics != nil {
+			e.GET("/metrics", echo.WrapHandler(cfg.Metrics))
+		}
 	}
 	e.POST("/api/createSession", s.createSession)
 	e.POST("/api/dropSession", s.dropSession)

@@ -37,6 +37,7 @@ func (s *server) fail(err error, c echo.Context) {
 		return
 	}
 	status, refused := s.explain(err, c)
+	s.Refused.Count(string(refused.Code))
 	h := c.Response().Header()
 	switch status {
 	case http.StatusUnauthorized:

@@ -188,11 +188,7 @@ func (c *conn) Resume() {
 
 // Close begins an orderly close. See session.Socket.
 func (c *conn) Close(code protocol.CloseCode, reason string) {
-	why := causeEngine
-	if code == protocol.CloseDraining {
-		why = causeDrain
-	}
-	c.close(why, code, reason)
+	c.close(causeOf(code), code, reason)
 }
 
 func (c *conn) close(why cause, code protocol.CloseCode, text string) {
@@ -208,6 +204,7 @@ func (c *conn) close(why cause, code protocol.CloseCode, text string) {
 	c.watch()
 	c.mu.Unlock()
 	c.drv.wakeReader()
+	c.srv.cfg.Logger.Debug("closing a connection", slog.String("reason", causeNames[why]), slog.Int("code", int(code)))
 }
 
 // abort ends the connection without another word.

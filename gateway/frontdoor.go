@@ -52,7 +52,7 @@ func (d *frontDoor) Accept() (net.Conn, error) {
 
 // refuse answers a connection that is over a limit, and closes it; it counts as pending until then.
 func (s *Server) refuse(nc net.Conn, why reason) {
-	s.rejected[why].Add(1)
+	s.reject(why)
 	end := func() {
 		nc.Close()
 		s.pending.Add(-1)

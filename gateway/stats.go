@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/fastport/fastport/protocol"
@@ -35,7 +36,6 @@ type cause uint8
 const (
 	causePeer     cause = iota // the peer's close frame
 	causeLost                  // end of stream or an error of the socket
-	causeEngine                // Socket.Close
 	causeProtocol              // the peer broke RFC 6455
 	causeTooLarge              // a message over the limit
 	causeSlow                  // an outbox that nothing left
@@ -45,12 +45,39 @@ const (
 	causeRate                  // too many frames or bytes a second
 	causePanic                 // the connection's handling panicked
 	causeDrain                 // the server is going
-	causes                     // how many there are
+
+	// The engine's, by the code that it closes with.
+	causeBadFrames // ten in a row
+	causeTakenOver // a newer connection of the same clientId
+	causeSession   // dropped, suspended or expired
+	causeLogin     // a failed init
+	causeUnacked   // more waited for its acks than may
+	causeEngine    // any other
+	causes         // how many there are
 )
 
 var causeNames = [causes]string{
-	"peer", "lost", "engine", "protocol", "too_large", "slow_consumer", "no_pong", "no_init", "stalled_frame",
-	"rate_limited", "panic", "drain",
+	"peer", "lost", "protocol", "too_large", "slow_consumer", "no_pong", "no_init", "stalled_frame", "rate_limited", "panic",
+	"drain", "bad_frames", "taken_over", "session_gone", "not_authenticated", "unacked", "engine",
+}
+
+// causeOf is why the engine closes with a code.
+func causeOf(code protocol.CloseCode) cause {
+	switch code {
+	case protocol.CloseDraining:
+		return causeDrain
+	case protocol.CloseProtocol:
+		return causeBadFrames
+	case protocol.CloseTakenOver:
+		return causeTakenOver
+	case protocol.CloseSessionGone:
+		return causeSession
+	case protocol.CloseNotAuthenticated:
+		return causeLogin
+	case protocol.CloseSlowConsumer:
+		return causeUnacked
+	}
+	return causeEngine
 }
 
 // reason is why a connection or an upgrade was refused.
@@ -69,6 +96,12 @@ const (
 
 var reasonNames = [reasons]string{
 	"max_connections", "max_connections_per_ip", "connection_rate", "max_pending", "origin", "handshake", "draining",
+}
+
+// reject counts a refusal, under the word that the log has for it too.
+func (s *Server) reject(why reason) {
+	s.rejected[why].Add(1)
+	s.cfg.Logger.Debug("refusing a connection", slog.String("reason", reasonNames[why]))
 }
 
 // counters of one shard of connections, so that cores do not fight over them.

@@ -26,7 +26,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	// A refusal's connection is not used again: whatever the client thinks comes next, it is no HTTP request.
 	w.Header().Set("Connection", "close")
 	if status, text := checkHandshake(r); status != 0 {
-		s.rejected[rejectHandshake].Add(1)
+		s.reject(rejectHandshake)
 		if status == http.StatusUpgradeRequired {
 			w.Header().Set("Sec-WebSocket-Version", "13")
 		}
@@ -39,7 +39,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if why, ok := s.admit(r, front); !ok {
-		s.rejected[why].Add(1)
+		s.reject(why)
 		status, code, text := why.answer()
 		writeError(w, status, code, text)
 		return
@@ -94,7 +94,7 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request, front *frontConn) 
 	}
 	nc, rw, _, err := upgrader.Upgrade(r, w)
 	if err != nil {
-		s.rejected[rejectHandshake].Add(1)
+		s.reject(rejectHandshake)
 		s.leave()
 		if nc != nil {
 			nc.Close()

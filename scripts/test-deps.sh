@@ -11,6 +11,7 @@ needs() {
 	need curl              have curl
 	need postgresql        have_postgres
 	need redis-server      have redis-server
+	need prometheus        have promtool # for promtool
 	need nginx             have_sbin nginx
 	need haproxy           have_sbin haproxy
 	need caddy             have caddy

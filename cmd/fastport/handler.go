@@ -23,7 +23,8 @@ func (n *Node) handler(catalog *session.Catalog) http.Handler {
 	return api.New(api.Config{
 		Catalog: catalog, Publisher: n.engine, Counters: n.plane, Admin: operator, Logger: n.log,
 		AdminCreatesOnly: c.SessionCreation == creationAdmin, RateLimit: c.APIRateLimit, MaxPayload: c.MaxPayload,
-		CORSOrigins: c.CORSOrigins, Health: n.health, NoHealth: c.MetricsPort != noPort, ClientAddr: addr,
+		CORSOrigins: c.CORSOrigins, Health: n.health, Metrics: http.HandlerFunc(n.serveMetrics), NoHealth: c.MetricsPort != noPort,
+		Refused: n.refused, ClientAddr: addr,
 	})
 }
 

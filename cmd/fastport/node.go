@@ -20,6 +20,8 @@ import (
 	"github.com/fastport/fastport/admin"
 	"github.com/fastport/fastport/backplane"
 	"github.com/fastport/fastport/gateway"
+	"github.com/fastport/fastport/metrics"
+	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/session"
 	"github.com/fastport/fastport/storage"
 )
@@ -45,6 +47,8 @@ type Node struct {
 	draining atomic.Bool
 	watch    watch
 	pulse    admin.Pulse
+	refused  *metrics.Labels // HTTP requests, by code
+	metrics  http.Handler    // set before anything is served
 	started  time.Time
 
 	stop    context.CancelFunc // the engine's
@@ -56,7 +60,8 @@ type Node struct {
 
 // startNode opens everything that c names, and returns once the ports answer. On an error nothing is left running.
 func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err error) {
-	n := &Node{config: c, id: nodeID(c), started: time.Now(), failed: make(chan error, 4)}
+	n := &Node{config: c, id: nodeID(c), started: time.Now(), failed: make(chan error, 4),
+		refused: metrics.NewLabels(protocol.Codes...)}
 	n.log = log.With(slog.String("node", n.id))
 	defer func() {
 		if err != nil {
@@ -103,6 +108,8 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 		return nil, err
 	}
 	n.server = gateway.New(gatewayConfig(c, secure, n.log), n.engine, n.handler(catalog))
+
+	n.metrics = n.metricsHandler(catalog)
 
 	engineCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop

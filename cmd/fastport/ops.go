@@ -10,7 +10,7 @@ import (
 	"github.com/fastport/fastport/protocol"
 )
 
-// serveOps serves what is for operators on METRICS_PORT: health, readiness, pprof.
+// serveOps serves what is for operators on METRICS_PORT: health, readiness, metrics, pprof.
 func (n *Node) serveOps() error {
 	ln, err := listen(n.config.Host, n.config.MetricsPort, "METRICS_PORT")
 	if err != nil {
@@ -21,6 +21,7 @@ func (n *Node) serveOps() error {
 	health := api.HealthHandler(n.health)
 	mux.Handle("/healthz", health)
 	mux.Handle("/readyz", health)
+	mux.HandleFunc("GET /metrics", n.serveMetrics)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

@@ -94,7 +94,7 @@ func announce(e *env, n *Node) {
 		fmt.Fprintf(e.Stdout, "Admin API at %s/api/admin, for %s\n", n.URL(), n.config.AdminUser)
 	}
 	if n.OpsAddr() != nil {
-		fmt.Fprintf(e.Stdout, "Health and pprof at %s\n", n.OpsURL())
+		fmt.Fprintf(e.Stdout, "Health, metrics and pprof at %s\n", n.OpsURL())
 	}
 	fmt.Fprintf(e.Stdout, "fastPort is running at %s\n", n.URL())
 }
