@@ -7,19 +7,19 @@ import (
 	"github.com/fastport/fastport/protocol"
 )
 
-// RegisterDevice registers a push token for a user, sealed. It makes the client's subscriptions that user's, where the client
+// RegisterFCMToken registers a push token for a user, sealed. It makes the client's subscriptions that user's, where the client
 // has neither a ClientID nor a UserID.
-func (c *Client) RegisterDevice(ctx context.Context, userID string, d e2ee.Device) error {
+func (c *Client) RegisterFCMToken(ctx context.Context, userID string, d e2ee.Device) error {
 	return c.device(ctx, protocol.TypeRegisterFCMToken, protocol.TypeFCMTokenResponse, userID, d)
 }
 
-// UnregisterDevice takes a push token back.
-func (c *Client) UnregisterDevice(ctx context.Context, userID string, d e2ee.Device) error {
+// UnregisterFCMToken forgets the device of a user with d's DeviceID; the rest of d may be empty.
+func (c *Client) UnregisterFCMToken(ctx context.Context, userID string, d e2ee.Device) error {
 	return c.device(ctx, protocol.TypeUnregisterFCMToken, protocol.TypeFCMUnregisterResponse, userID, d)
 }
 
-// Devices lists a user's registered devices.
-func (c *Client) Devices(ctx context.Context, userID string) ([]protocol.Device, error) {
+// RegisteredDevices lists a user's registered devices.
+func (c *Client) RegisteredDevices(ctx context.Context, userID string) ([]protocol.Device, error) {
 	if err := c.open(); err != nil {
 		return nil, err
 	}

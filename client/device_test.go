@@ -23,10 +23,10 @@ func TestDevices_AreRegisteredSealedAndListed(t *testing.T) {
 		}
 	})
 	ctx := testContext(t)
-	if err := c.RegisterDevice(ctx, "alice", d); err != nil {
+	if err := c.RegisterFCMToken(ctx, "alice", d); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.UnregisterDevice(ctx, "alice", d); err != nil {
+	if err := c.UnregisterFCMToken(ctx, "alice", d); err != nil {
 		t.Fatal(err)
 	}
 	want := []protocol.Device{{DeviceID: "phone", Platform: "android", CreatedAt: 1, UpdatedAt: 2}}
@@ -36,10 +36,10 @@ func TestDevices_AreRegisteredSealedAndListed(t *testing.T) {
 		k.expect(protocol.TypeGetRegisteredDevices)
 		k.send(protocol.ServerFrame{Type: protocol.TypeRegisteredDevicesResponse, UserID: []byte("bob"), Code: protocol.Unavailable, Text: "no"})
 	})
-	if list, err := c.Devices(ctx, "alice"); err != nil || !slices.Equal(list, want) {
-		t.Errorf("Devices = %+v, %v, want %+v", list, err, want)
+	if list, err := c.RegisteredDevices(ctx, "alice"); err != nil || !slices.Equal(list, want) {
+		t.Errorf("RegisteredDevices = %+v, %v, want %+v", list, err, want)
 	}
-	if _, err := c.Devices(ctx, "bob"); !IsCode(err, protocol.Unavailable) {
-		t.Errorf("Devices = %v, want %v", err, protocol.Unavailable)
+	if _, err := c.RegisteredDevices(ctx, "bob"); !IsCode(err, protocol.Unavailable) {
+		t.Errorf("RegisteredDevices = %v, want %v", err, protocol.Unavailable)
 	}
 }

@@ -60,7 +60,11 @@ func (c *Conn) changeDevice(ctx context.Context, d deviceFrame) (id string, err 
 		return "", errNoPushKey
 	}
 	defer clear(key)
-	e, err := openEnvelope(key, d.user, d.sealed)
+	tokenMin := 1
+	if d.typ == protocol.TypeUnregisterFCMToken {
+		tokenMin = 0
+	}
+	e, err := openEnvelope(key, d.user, d.sealed, tokenMin)
 	if err != nil {
 		return "", err
 	}

@@ -82,7 +82,7 @@ func TestDevices_AreRegisteredListedAndUnregistered(t *testing.T) {
 				t.Errorf("a token came back: %s", raw)
 			}
 		}
-		d.send(`{"type":"unregister_fcm_token",` + b.envelope("ann", "phone") + `}`)
+		d.send(`{"type":"unregister_fcm_token",` + b.seal("ann", `{"deviceId":"phone"}`) + `}`)
 		if f := d.last(protocol.TypeFCMUnregisterResponse); !f.Success || string(f.DeviceID) != "phone" {
 			t.Errorf("fcm_unregister_response = %+v", f)
 		}

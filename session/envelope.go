@@ -30,8 +30,8 @@ var (
 	errEnvelopeText = protocol.Errorf(protocol.BadRequest, "encryptedData: takes an object of fcmToken (1 to 4096 bytes), deviceId (1 to 128) and platform")
 )
 
-// openEnvelope opens what was sealed for a user.
-func openEnvelope(key []byte, user, sealed string) (e envelope, err error) {
+// openEnvelope opens what was sealed for a user, with a token of tokenMin bytes or more.
+func openEnvelope(key []byte, user, sealed string, tokenMin int) (e envelope, err error) {
 	raw, err := base64.StdEncoding.DecodeString(sealed)
 	if err != nil || len(raw) < nonceSize+16 {
 		return e, errEnvelopeForm
@@ -49,7 +49,7 @@ func openEnvelope(key []byte, user, sealed string) (e envelope, err error) {
 		return e, errEnvelopeKey
 	}
 	defer clear(text)
-	if !utf8.Valid(text) || json.Unmarshal(text, &e) != nil || !plain(e.FCMToken, 1, maxToken) ||
+	if !utf8.Valid(text) || json.Unmarshal(text, &e) != nil || !plain(e.FCMToken, tokenMin, maxToken) ||
 		!plain(e.DeviceID, 1, protocol.MaxNameBytes) || !plain(e.Platform, 0, maxPlatform) {
 		return e, errEnvelopeText
 	}

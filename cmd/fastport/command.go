@@ -32,7 +32,7 @@ func commands() []command {
 	return []command{
 		serveCommand(), migrateCommand(), healthcheckCommand(),
 		sessionCommand(), keygenCommand(),
-		pubCommand(), subCommand(), sendCommand(), recvCommand(),
+		pubCommand(), subCommand(), sendCommand(), recvCommand(), devicesCommand(),
 		versionCommand(),
 		configDocsCommand(),
 	}

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fastport/fastport/fcm"
 )
 
 // Config is what `fastport serve` is told. [Config.settings] says what each field is for.
@@ -47,6 +49,12 @@ type Config struct {
 	MasterKey         secret // 32 raw bytes, or ""
 	MasterKeyPrevious secret
 	MasterKeyFile     string
+
+	FCMEndpoint string
+	FCMTokenURL string
+	PushPayload string
+	PushTitle   string
+	PushAfter   time.Duration
 
 	SessionCreation string
 	AdminUser       string
@@ -137,6 +145,12 @@ func (c *Config) settings() []setting {
 		{"", "SESSION_CREATION", creationAnyone, "Who may create sessions.", choiceValue{&c.SessionCreation, []string{creationAnyone, creationAdmin}}},
 		{"", "CORS_ORIGINS", "", "Web pages that may connect; none: all. Native clients send no origin and always may.", originsValue{&c.CORSOrigins}},
 		{"", "TRUSTED_PROXIES", "", "Whose `X-Forwarded-For` is believed; none: nobody's.", prefixesValue{&c.TrustedProxies}},
+
+		{"Push", "PUSH_PAYLOAD", string(fcm.Wake), "What a push tells Google: wake, that there is something (topic, messageId, timestamp, session); notice, the same, shown with PUSH_TITLE; sealed, the same with the sealed data where it fits.", choiceValue{&c.PushPayload, []string{string(fcm.Wake), string(fcm.Notice), string(fcm.Sealed)}}},
+		{"", "PUSH_TITLE", "New message", "Title of a notice.", textValue{&c.PushTitle, "a text"}},
+		{"", "PUSH_AFTER", "15s", "How long a connected user has to ack before their devices are woken all the same.", durationValue{&c.PushAfter, time.Second, 24 * time.Hour}},
+		{"", "FCM_ENDPOINT", fcm.GoogleEndpoint, "Where pushes go: what stands before `/projects/…`, version included.", addressValue{&c.FCMEndpoint}},
+		{"", "FCM_TOKEN_URL", fcm.GoogleTokenURL, "Where access tokens come from.", addressValue{&c.FCMTokenURL}},
 
 		{"Limits", "MAX_PAYLOAD_SIZE", "10485760", "A frame or an HTTP body.", bytes(&c.MaxPayload, 128<<10, 128<<20)},
 		{"", "OUTBOX_BYTES", "4194304", "What may wait for one connection.", bytes(&c.OutboxBytes, 64<<10, 1<<30)},

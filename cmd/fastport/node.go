@@ -107,6 +107,7 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 	if n.engine, err = session.New(engine); err != nil {
 		return nil, err
 	}
+	pusher := n.newPusher(catalog)
 	n.server = gateway.New(gatewayConfig(c, secure, n.log), n.engine, n.handler(catalog))
 
 	n.metrics = n.metricsHandler(catalog)
@@ -118,6 +119,7 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 	if n.between != nil {
 		n.goRun("data plane", func() error { return n.between.plane.Serve(n.between.listener) })
 	}
+	n.goRun("pushes", func() error { return pusher.Run(engineCtx) })
 	n.goRun("gateway", func() error { return n.server.Serve(n.listener) })
 	if c.MetricsPort != noPort {
 		if err = n.serveOps(); err != nil {

@@ -240,3 +240,17 @@ func commaList(text string) []string {
 	}
 	return list
 }
+
+// addressValue takes an address over HTTP, without a slash at its end.
+type addressValue struct{ to *string }
+
+func (v addressValue) Takes() string { return "an address like https://push.example.com/v1" }
+
+func (v addressValue) Set(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return errValue
+	}
+	*v.to = strings.TrimSuffix(text, "/")
+	return nil
+}

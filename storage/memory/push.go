@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -106,10 +107,13 @@ func (s *Store) ClaimWakes(_ context.Context, limit int, lease time.Duration, bu
 			continue
 		}
 		for _, t := range ss.topics {
-			for i := range t.messages {
-				m := &t.messages[i]
-				row := t.wakes[m.Seq]
-				if row == nil || row.due.After(now) || expired(m.ExpiresAt, now) {
+			for seq, row := range t.wakes {
+				if row.due.After(now) {
+					continue
+				}
+				at := sort.Search(len(t.messages), func(i int) bool { return t.messages[i].Seq >= seq })
+				m := &t.messages[at] // a row goes with its message
+				if expired(m.ExpiresAt, now) {
 					continue
 				}
 				list = append(list, due{storage.Wake{
@@ -120,7 +124,7 @@ func (s *Store) ClaimWakes(_ context.Context, limit int, lease time.Duration, bu
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b due) int { return a.row.due.Compare(b.row.due) })
+	slices.SortFunc(list, func(a, b due) int { return cmp.Or(a.row.due.Compare(b.row.due), cmp.Compare(a.Seq, b.Seq)) })
 	list = list[:min(len(list), limit)]
 	out := make([]storage.Wake, len(list))
 	for i, d := range list {
