@@ -18,27 +18,26 @@ var errNoPushKey = protocol.Errorf(protocol.BadRequest, "this session takes no d
 
 // deviceFrame is what a register_fcm_token or unregister_fcm_token frame asks for.
 type deviceFrame struct {
-	typ                protocol.Type
+	forget             bool
 	user, sealed, hash string
 }
 
-func deviceOf(f *protocol.ClientFrame) deviceFrame {
-	return deviceFrame{typ: f.Type, user: string(f.UserID), sealed: string(f.EncryptedData), hash: string(f.Hash)}
+func deviceOf(f *protocol.ClientFrame, forget bool) deviceFrame {
+	return deviceFrame{forget: forget, user: string(f.UserID), sealed: string(f.EncryptedData), hash: string(f.Hash)}
 }
 
 // device answers register_fcm_token and unregister_fcm_token.
 func (c *Conn) device(ctx context.Context, d deviceFrame) {
-	f := &protocol.ClientFrame{Type: d.typ, UserID: []byte(d.user)}
+	asked, answered := protocol.TypeRegisterFCMToken, protocol.TypeFCMTokenResponse
+	if d.forget {
+		asked, answered = protocol.TypeUnregisterFCMToken, protocol.TypeFCMUnregisterResponse
+	}
 	id, err := c.changeDevice(ctx, d)
 	if err != nil {
-		c.refuse(f, err)
+		c.refuse(&protocol.ClientFrame{Type: asked, UserID: []byte(d.user)}, err)
 		return
 	}
-	answer := &protocol.ServerFrame{Type: protocol.TypeFCMTokenResponse, Success: true, UserID: f.UserID, DeviceID: []byte(id)}
-	if d.typ == protocol.TypeUnregisterFCMToken {
-		answer.Type = protocol.TypeFCMUnregisterResponse
-	}
-	c.answer(LaneControl, answer)
+	c.answer(LaneControl, &protocol.ServerFrame{Type: answered, Success: true, UserID: []byte(d.user), DeviceID: []byte(id)})
 }
 
 // changeDevice stores or forgets a device, and returns its ID. Who registers for a user is that user's from then on.
@@ -61,7 +60,7 @@ func (c *Conn) changeDevice(ctx context.Context, d deviceFrame) (id string, err 
 	}
 	defer clear(key)
 	tokenMin := 1
-	if d.typ == protocol.TypeUnregisterFCMToken {
+	if d.forget {
 		tokenMin = 0
 	}
 	e, err := openEnvelope(key, d.user, d.sealed, tokenMin)
@@ -69,7 +68,7 @@ func (c *Conn) changeDevice(ctx context.Context, d deviceFrame) (id string, err 
 		return "", err
 	}
 	device := storage.Device{Session: c.tenant.id, User: d.user, ID: e.DeviceID, Platform: e.Platform}
-	if d.typ == protocol.TypeUnregisterFCMToken {
+	if d.forget {
 		_, err := n.store.DeleteDevice(ctx, device.Session, device.User, device.ID, nil)
 		return e.DeviceID, deviceRefusal(err)
 	}

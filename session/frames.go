@@ -72,8 +72,11 @@ func (c *Conn) take(f *protocol.ClientFrame) (wait bool) {
 		if err := c.node.files.text(c.filePeer(), f); err != nil {
 			c.refuse(f, err)
 		}
-	case protocol.TypeRegisterFCMToken, protocol.TypeUnregisterFCMToken:
-		d := deviceOf(f)
+	case protocol.TypeRegisterFCMToken:
+		d := deviceOf(f, false)
+		return c.cold(func(ctx context.Context) { c.device(ctx, d) })
+	case protocol.TypeUnregisterFCMToken:
+		d := deviceOf(f, true)
 		return c.cold(func(ctx context.Context) { c.device(ctx, d) })
 	case protocol.TypeGetRegisteredDevices:
 		user := string(f.UserID)
