@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,12 @@ type sharedCluster struct {
 	once sync.Once
 	c    *rig.Cluster
 	err  error
+	used atomic.Int64
 }
+
+// name is for a session that no other test has, and address for a client that none is.
+func (s *sharedCluster) name() string    { return fmt.Sprint("session-", s.used.Add(1)) }
+func (s *sharedCluster) address() string { return fmt.Sprint("192.0.2.", s.used.Add(1)) }
 
 var shared sharedCluster
 
@@ -96,23 +102,24 @@ func (d *device) closesWithin(t *testing.T, what string, most time.Duration, cod
 func TestCluster_SuspendAndDropOnOneNodeCloseTheSocketsOfTheOther(t *testing.T) {
 	c := cluster(t)
 	one, two := on(t, c.Node(0)), on(t, c.Node(1))
-	secret := one.createSession("control", "")["secretKey"]
-	right := fmt.Sprintf(`"sessionName":"control","password":"secure_pass_123","secretKey":%q`, secret)
+	name := shared.name()
+	secret := one.createSession(name, "")["secretKey"]
+	right := fmt.Sprintf(`"sessionName":%q,"password":"secure_pass_123","secretKey":%q`, name, secret)
 
-	here, _ := one.dial(t, "control", nil)
-	there, _ := two.dial(t, "control", frame{"clientId": "phone"})
+	here, _ := one.dial(t, name, nil)
+	there, _ := two.dial(t, name, frame{"clientId": "phone"})
 	one.call(t, "POST", "/api/suspendSession", "{"+right+`,"suspend":true}`).want(t, "suspend", 200, "")
 	// 2 s are the promise; the rest is for a machine that is busy.
 	there.closesWithin(t, "suspended on the other node", 10*time.Second, 4003)
 	here.closesWithin(t, "suspended on its own node", 10*time.Second, 4003)
 	refused := two.connect(t, "127.0.0.1", nil)
-	refused.send(frame{"type": "init", "sessionName": "control", "password": "secure_pass_123"})
+	refused.send(frame{"type": "init", "sessionName": name, "password": "secure_pass_123"})
 	if f := refused.next(); f["code"] != "session_suspended" {
 		t.Errorf("init while suspended: %v", f)
 	}
 
 	two.call(t, "POST", "/api/suspendSession", "{"+right+`,"suspend":false}`).want(t, "resume", 200, "")
-	there, _ = one.dial(t, "control", nil)
+	there, _ = one.dial(t, name, nil)
 	two.call(t, "POST", "/api/dropSession", "{"+right+"}").want(t, "drop", 200, "")
 	there.closesWithin(t, "dropped on the other node", 10*time.Second, 4003)
 }
@@ -120,13 +127,14 @@ func TestCluster_SuspendAndDropOnOneNodeCloseTheSocketsOfTheOther(t *testing.T) 
 func TestCluster_AClientIDIsTakenOverFromAnotherNode(t *testing.T) {
 	c := cluster(t)
 	one, two := on(t, c.Node(0)), on(t, c.Node(1))
-	one.createSession("moves", "")
-	sender, _ := one.dial(t, "moves", nil)
-	old, _ := one.dial(t, "moves", frame{"clientId": "phone"})
+	name := shared.name()
+	one.createSession(name, "")
+	sender, _ := one.dial(t, name, nil)
+	old, _ := one.dial(t, name, frame{"clientId": "phone"})
 	old.send(frame{"type": "subscribe", "topic": "news"})
 	old.until("subscribe_response")
 	for _, at := range []*server{two, one, two} {
-		next, welcome := at.dial(t, "moves", frame{"clientId": "phone"})
+		next, welcome := at.dial(t, name, frame{"clientId": "phone"})
 		if welcome["resumed"] != true {
 			t.Errorf("init_response = %v, want resumed", welcome)
 		}
@@ -149,10 +157,10 @@ func TestCluster_AClientIDIsTakenOverFromAnotherNode(t *testing.T) {
 func TestCluster_APIRateLimitIsOneForAllNodes(t *testing.T) {
 	c := cluster(t)
 	const limit = 100
-	refused := 0
+	refused, from := 0, "X-Forwarded-For: "+shared.address()
 	for i := range limit + 10 {
 		at := on(t, c.Node(i%2))
-		a := at.call(t, "POST", "/api/createSession", `{}`, "X-Forwarded-For: 192.0.2.77")
+		a := at.call(t, "POST", "/api/createSession", `{}`, from)
 		if got, want := a.header.Get("RateLimit-Remaining"), strconv.Itoa(max(0, limit-1-i)); got != want {
 			t.Errorf("call %d: %s remaining, want %s", i+1, got, want)
 		}
@@ -168,7 +176,7 @@ func TestCluster_APIRateLimitIsOneForAllNodes(t *testing.T) {
 	if refused != 10 {
 		t.Errorf("%d refused, want 10", refused)
 	}
-	on(t, c.Node(1)).call(t, "POST", "/api/createSession", `{}`, "X-Forwarded-For: 192.0.2.78").want(t, "another address", 400, "bad_request")
+	on(t, c.Node(1)).call(t, "POST", "/api/createSession", `{}`, "X-Forwarded-For: "+shared.address()).want(t, "another address", 400, "bad_request")
 }
 
 func TestCluster_AnOperatorsLoginHoldsOnEveryNode(t *testing.T) {
@@ -184,15 +192,16 @@ func TestCluster_AnOperatorsLoginHoldsOnEveryNode(t *testing.T) {
 
 func TestCluster_AGuessersLockOutIsOneForAllNodes(t *testing.T) {
 	c := cluster(t)
+	guesser, other := shared.address(), shared.address()
 	login := func(node int, pass, from string) answer {
 		return on(t, c.Node(node)).call(t, "POST", "/api/admin/login",
 			fmt.Sprintf(`{"username":%q,"password":%q}`, rig.AdminUser, pass), "X-Forwarded-For: "+from)
 	}
 	for i := range 5 {
-		login(i%2, "a wrong guess", "192.0.2.99").want(t, "a guess", 401, "unauthorized")
+		login(i%2, "a wrong guess", guesser).want(t, "a guess", 401, "unauthorized")
 	}
 	for node := range 2 {
-		login(node, c.AdminPass, "192.0.2.99").want(t, "the right one after five", 429, "rate_limited")
-		login(node, c.AdminPass, "192.0.2.98").want(t, "from another address", 200, "")
+		login(node, c.AdminPass, guesser).want(t, "the right one after five", 429, "rate_limited")
+		login(node, c.AdminPass, other).want(t, "from another address", 200, "")
 	}
 }

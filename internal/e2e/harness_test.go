@@ -320,15 +320,16 @@ func (d *device) closed() int {
 	d.t.Helper()
 	d.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	for {
-		_, _, err := wsutil.ReadServerData(d.rw)
-		var closed wsutil.ClosedError
+		f, err := ws.ReadFrame(d.rw) // wsutil knows no 1012
 		switch {
-		case errors.As(err, &closed):
-			return int(closed.Code)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			d.t.Fatal("the connection stays open")
 		case err != nil:
 			return 0
+		case f.Header.OpCode == ws.OpClose:
+			d.conn.Close()
+			code, _ := ws.ParseCloseFrameData(f.Payload)
+			return int(code)
 		}
 	}
 }
