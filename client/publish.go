@@ -58,7 +58,7 @@ func (c *Client) PublishAsync(ctx context.Context, topic string, payload []byte,
 	if err := c.outbox.add(ctx, p); err != nil {
 		return nil, err
 	}
-	return &Receipt{p}, nil
+	return &Receipt{p, c.outbox}, nil
 }
 
 // publishable refuses what the server would refuse, before it takes up room.
@@ -81,7 +81,10 @@ func (c *Client) publishable(p *publication) error {
 }
 
 // Receipt is a message on its way.
-type Receipt struct{ p *publication }
+type Receipt struct {
+	p *publication
+	o *outbox
+}
 
 // MessageID is the id that the message goes by.
 func (r *Receipt) MessageID() string { return r.p.key.id }
@@ -97,6 +100,14 @@ func (r *Receipt) Err() error {
 	default:
 		return nil
 	}
+}
+
+// Tries is how many times the message has gone out so far. One that went out again, over a new connection or because it
+// was not answered, may stand behind messages that were published after it.
+func (r *Receipt) Tries() int {
+	r.o.mu.Lock()
+	defer r.o.mu.Unlock()
+	return r.p.tries
 }
 
 // publishFrame seals p for now. Its timestamp is fresh each time that it is sent, for the server refuses an old one.
