@@ -13,10 +13,14 @@ import (
 // closeTime bounds the good-bye of a client.
 const closeTime = 5 * time.Second
 
-// connect makes a client of the SDK. at says which of the load's URLs it prefers.
-func (l *load) connect(ctx context.Context, t *tenant, at int, change func(*client.Options)) (*client.Client, error) {
+// connect makes a client of the SDK, which goes from one URL to another as it must.
+func (l *load) connect(ctx context.Context, t *tenant, change func(*client.Options)) (*client.Client, error) {
+	urls := make([]string, len(l.o.URLs))
+	for i, u := range l.o.URLs {
+		urls[i] = socketURL(u)
+	}
 	o := client.Options{
-		URL: socketURL(l.prefer(at)[0]), SessionName: t.name, Password: t.password, Keys: t.keys, Suite: l.o.Suite,
+		URLs: urls, SessionName: t.name, Password: t.password, Keys: t.keys, Suite: l.o.Suite,
 		AllowLegacy: l.o.Suite == 1, TLS: l.o.TLS, Wait: true, BackoffMax: 2 * time.Second, DedupeSize: l.o.dedupe,
 	}
 	change(&o)
@@ -63,7 +67,6 @@ type subscriber struct {
 	tenant  *tenant
 	box     *Mailbox
 	seat    int
-	at      int
 	topics  []int
 	options func(*client.Options)
 }
@@ -84,7 +87,7 @@ func (s *subscriber) open(ctx context.Context, r *Reader, handed func(string), l
 	for _, t := range s.topics {
 		s.box.Subscribing(t)
 	}
-	c, err := s.l.connect(ctx, s.tenant, s.at, func(o *client.Options) {
+	c, err := s.l.connect(ctx, s.tenant, func(o *client.Options) {
 		s.options(o)
 		o.OnError = s.l.onError(r)
 		o.OnState = func(up bool) {

@@ -23,12 +23,13 @@ const (
 	Renumbered Breach = "renumbered" // one message with two positions, or two with one
 	Missed     Breach = "missed"     // never came to an ephemeral subscriber that was there all the time
 	Slow       Breach = "slow"       // not back within the promised time after a fault
+	Unready    Breach = "unready"    // a node called itself unready for what is none of its fault
 	Died       Breach = "died"       // a process ended by itself
 )
 
 // Breaches are all there are.
 var Breaches = []Breach{
-	Lost, Unanswered, Refused, Duplicate, Disorder, Stale, Foreign, Corrupt, Echo, Unflagged, Renumbered, Missed, Slow, Died,
+	Lost, Unanswered, Refused, Duplicate, Disorder, Stale, Foreign, Corrupt, Echo, Unflagged, Renumbered, Missed, Slow, Unready, Died,
 }
 
 // Finding is one broken promise.

@@ -77,6 +77,7 @@ type load struct {
 
 	publishers []*publisher
 	peers      []*peer
+	sleeper    *peer // sleeps now and then
 	sources    []source
 	receipts   sync.WaitGroup
 	ended      chan struct{} // closed when nothing new is published any more

@@ -32,6 +32,7 @@ type peer struct {
 	conn    *wire      // nil: not connected
 	pending map[string]*sending
 	order   int
+	asleep  time.Duration // it reads nothing until then
 	ready   chan struct{} // closed once it has logged in and subscribed for the first time
 	started bool
 }
@@ -106,6 +107,7 @@ func (p *peer) session(ctx context.Context, url string) error {
 	}
 	var f protocol.ServerFrame
 	for {
+		p.dream(ctx)
 		if err := w.next(&f); err != nil {
 			return err
 		}
@@ -202,6 +204,9 @@ func (p *peer) keepUp(w *wire, done <-chan struct{}) {
 		case <-done:
 			return
 		case <-t.C:
+		}
+		if p.sleeping() > 0 {
+			continue
 		}
 		if n%int(wirePing/(250*time.Millisecond)) == 0 {
 			w.send(&protocol.ClientFrame{Type: protocol.TypePing, QoS: 1})
@@ -302,6 +307,26 @@ func (p *peer) refused(f *protocol.ServerFrame) {
 	}
 	delete(p.pending, s.messageID)
 	p.l.check.Failed(s.id, Refused, &protocol.Error{Code: f.Code, Text: f.Text}, p.l.now())
+}
+
+// sleep has the peer read nothing until then, nor say anything.
+func (p *peer) sleep(until time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asleep = until
+}
+
+// sleeping is how long it still does.
+func (p *peer) sleeping() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asleep - p.l.now()
+}
+
+func (p *peer) dream(ctx context.Context) {
+	if d := p.sleeping(); d > 0 {
+		pause(ctx, d)
+	}
 }
 
 // unanswered is how many sends have no answer.

@@ -52,7 +52,7 @@ func (p *plan) subscribers() {
 	for i := range p.l.o.Subscribers {
 		visits := i%10 == 9
 		s := p.of(mainSession, Durable, visits, "durable-%d", i)
-		s.at, s.topics = i, p.topics(i, p.l.o.Each)
+		s.topics = p.topics(i, p.l.o.Each)
 		if !visits {
 			p.start(s)
 			continue
@@ -67,14 +67,14 @@ func (p *plan) strangers() {
 	const ephemeral, users = 4, 4
 	for i := range ephemeral {
 		s := p.of(mainSession, Ephemeral, false, "ephemeral-%d", i)
-		s.at, s.topics = i, p.topics(i, p.l.o.Each)
+		s.topics = p.topics(i, p.l.o.Each)
 		p.start(s)
 	}
 	for i := range users {
 		s := p.of(mainSession, User, false, "user-%d", i)
-		s.at, s.topics = i, p.topics(i+ephemeral, p.l.o.Each)
+		s.topics = p.topics(i+ephemeral, p.l.o.Each)
 		p.start(s)
-		s.at, s.seat = i+1, 1
+		s.seat = 1
 		p.start(s)
 	}
 }
@@ -109,6 +109,12 @@ func (p *plan) plain() {
 			publish: func(_ context.Context, topic int) bool { return peer.publish(topic) },
 		})
 	}
+	name := "sleeper"
+	l.sleeper = l.newPeer(login{session: t.name, password: t.password, clientID: name, version: 2, tls: l.o.TLS}, l.prefer(0))
+	l.sleeper.box = l.check.NewMailbox(name, plainSession, Durable, true)
+	l.sleeper.reader = l.sleeper.box.NewReader(false, 0)
+	l.sleeper.topics = some(min(topics, l.o.Topics))
+	p.peer(l.sleeper)
 	p.twins(peers, some(min(topics, l.o.Topics)))
 }
 
@@ -158,10 +164,9 @@ func (p *plan) peer(peer *peer) {
 // short are subscribers that often come too late for messages that soon expire.
 func (p *plan) short() {
 	const visitors = 3
-	l := p.l
 	for i := range visitors {
 		s := p.of(shortSession, Durable, true, "late-%d", i)
-		s.at, s.topics = i, []int{0}
+		s.topics = []int{0}
 		v := visitor{s, 3 * time.Second, 3 * shortExpiry}
 		p.go1(p.wg, func(started func(error)) { v.run(p.ctx, started) })
 	}
@@ -181,13 +186,13 @@ func (p *plan) publishersOf() error {
 		if len(topics[i]) == 0 {
 			continue
 		}
-		c, err := l.connect(p.ctx, l.tenants[mainSession], i, func(*client.Options) {})
+		c, err := l.connect(p.ctx, l.tenants[mainSession], func(*client.Options) {})
 		if err != nil {
 			return fmt.Errorf("verify: a publisher: %w", err)
 		}
 		l.publishers = append(l.publishers, p.publisher(c, Publisher{Session: mainSession, Number: i}))
 	}
-	c, err := l.connect(p.ctx, l.tenants[shortSession], 0, func(*client.Options) {})
+	c, err := l.connect(p.ctx, l.tenants[shortSession], func(*client.Options) {})
 	if err != nil {
 		return fmt.Errorf("verify: a publisher: %w", err)
 	}

@@ -294,3 +294,34 @@ func (c *probeConn) send(f *protocol.ClientFrame) error {
 }
 
 var errNotConnected = errors.New("verify: not connected")
+
+// Outage is a time in which probes through one node did not arrive everywhere.
+type Outage struct {
+	Through string        `json:"through"`
+	From    time.Duration `json:"fromNs"`
+	To      time.Duration `json:"toNs"`
+}
+
+// outages are those between two times, as far as results are remembered.
+func (p *prober) outages(from, to time.Duration) (list []Outage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.ways {
+		var open *Outage
+		for _, r := range w.recent {
+			switch {
+			case r.sent < from || r.sent > to:
+			case !r.ok && open == nil:
+				open = &Outage{p.l.o.URLs[w.node], r.sent, r.done}
+			case !r.ok:
+				open.To = r.done
+			case open != nil && r.sent > open.To:
+				list, open = append(list, *open), nil
+			}
+		}
+		if open != nil {
+			list = append(list, *open)
+		}
+	}
+	return list
+}
