@@ -267,6 +267,25 @@ func lose(n *bedNode, id string) {
 	})
 }
 
+// Rule 8. A node that was frozen hears old copies, and then announces what its own clients had sent it meanwhile, some
+// of which they had sent through others too.
+func TestAnnounce_WhatCameLateDoesNotComeAgainAsNew(t *testing.T) {
+	onBed(t, func(b *bed) {
+		_, far, durable, ephemeral, sender := two(b)
+		twin := far.connect("s", "", 2)
+		far.plane.set(func(p *faultyPlane) { p.age = copyStale + time.Second })
+		sender.publish("t", "m1")
+		sender.wantAcks("m1=1")
+		far.plane.set(func(p *faultyPlane) { p.age = 0 })
+		sender.publish("t", "m2")
+		twin.publish("t", "m1")
+		time.Sleep(200 * time.Millisecond)
+		durable.wantGot("m1! m2")
+		ephemeral.wantGot("m2 m1!")
+		twin.wantAcks("m1=1")
+	})
+}
+
 func TestLink_DownServesFromTheStoreAndBackLosesNothing(t *testing.T) {
 	onBed(t, func(b *bed) {
 		near, far, durable, _, sender := two(b)

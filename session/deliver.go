@@ -10,12 +10,15 @@ import (
 func (t *topic) copy(c *backplane.Copy) {
 	n := t.node
 	at := time.Now()
+	now := n.at(at)
 	age := at.Sub(c.Issued)
 	if !c.Issued.IsZero() && age > copyStale {
 		n.figures.late.Add(1)
+		t.mu.Lock()
+		t.seen.add(c.MessageID, seenLate, now)
+		t.mu.Unlock()
 		return
 	}
-	now := n.at(at)
 	m := newMessage(t, c, now)
 	m.issued = now - int64(age)
 	m.timed.Store(c.Issued.IsZero())
@@ -24,6 +27,14 @@ func (t *topic) copy(c *backplane.Copy) {
 	before := t.seen.add(m.id, seenCopy, now)
 	if before&seenCopy != 0 {
 		n.figures.duplicates.Add(1)
+		return
+	}
+	if before&seenLate != 0 && !c.Retry {
+		// It was sent through two nodes. Behind what has come since, it would break the order: durable subscribers get it
+		// from the store, in its place, and the others as a repeat.
+		if m.flagged = true; m.qos > 0 {
+			t.passEphemeral(m, now)
+		}
 		return
 	}
 	if before&seenRow != 0 {

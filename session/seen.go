@@ -17,6 +17,7 @@ type sight uint8
 const (
 	seenCopy sight = 1 << iota // live
 	seenRow                    // read back from the store
+	seenLate                   // live, but too late to be delivered
 )
 
 // seen remembers messageIds in two generations, as hashes under a key of this process.
