@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/fcm"
 	"github.com/fastport/fastport/metrics/prometheus"
 	"github.com/fastport/fastport/session"
 )
@@ -13,10 +14,10 @@ import (
 func (n *Node) serveMetrics(w http.ResponseWriter, r *http.Request) { n.metrics.ServeHTTP(w, r) }
 
 // metricsHandler shows what the node's parts count.
-func (n *Node) metricsHandler(catalog *session.Catalog) http.Handler {
+func (n *Node) metricsHandler(catalog *session.Catalog, pusher *fcm.Pusher) http.Handler {
 	plane, _ := n.plane.(backplane.Metered)
 	return prometheus.Handler(prometheus.Sources{
-		Version: buildVersion(), Engine: n.engine, Gateway: n.server, Catalog: catalog, Store: n.store, Plane: plane,
+		Version: buildVersion(), Engine: n.engine, Gateway: n.server, Catalog: catalog, Pusher: pusher, Store: n.store, Plane: plane,
 		HTTP: n.refused, Health: n.healthWords,
 	})
 }

@@ -110,7 +110,7 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 	pusher := n.newPusher(catalog)
 	n.server = gateway.New(gatewayConfig(c, secure, n.log), n.engine, n.handler(catalog))
 
-	n.metrics = n.metricsHandler(catalog)
+	n.metrics = n.metricsHandler(catalog, pusher)
 
 	engineCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop

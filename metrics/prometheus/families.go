@@ -82,6 +82,13 @@ var families = []family{
 	counters("file_bytes_total", "Bytes of file chunks, from senders and to receivers of this node.", "direction", func(s *snapshot) map[string]uint64 {
 		return map[string]uint64{"in": s.engine.FileBytesIn, "out": s.engine.FileBytesOut}
 	}),
+
+	// Pushes.
+	counters("pushes_total", "Pushes, one a device, by what FCM made of them.", "result", func(s *snapshot) map[string]int64 {
+		return map[string]int64{"sent": s.pushes.Sent, "gone": s.pushes.Gone, "later": s.pushes.Later, "refused": s.pushes.Refused}
+	}),
+	counter("pushes_timed_out_total", "Pushes that FCM did not answer in time; they are tried again.", func(s *snapshot) int64 { return s.pushes.TimedOut }),
+	stored("push_outbox_messages", "Messages that users may still have to be woken for. All nodes of a cluster tell the same.", func(s *snapshot) int64 { return s.totals.Wakes }),
 }
 
 func one(is bool) int {

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/fcm"
 	"github.com/fastport/fastport/gateway"
 	"github.com/fastport/fastport/metrics"
 	"github.com/fastport/fastport/session"
@@ -45,7 +46,13 @@ type Store interface {
 	Totals(ctx context.Context) (storage.Totals, error)
 }
 
+// Pusher is what came of pushes.
+type Pusher interface {
+	Stats() fcm.Stats
+}
+
 var (
+	_ Pusher  = (*fcm.Pusher)(nil)
 	_ Engine  = (*session.Node)(nil)
 	_ Gateway = (*gateway.Server)(nil)
 	_ Catalog = (*session.Catalog)(nil)
@@ -64,6 +71,7 @@ type Sources struct {
 	Engine   Engine
 	Gateway  Gateway
 	Catalog  Catalog
+	Pusher   Pusher
 	Store    Store
 	Plane    backplane.Metered // nil: a node alone
 	HTTP     *metrics.Labels   // refused HTTP requests, by code
@@ -99,6 +107,7 @@ type snapshot struct {
 	pending session.Pending
 	gateway gateway.Stats
 	catalog session.CatalogStats
+	pushes  fcm.Stats
 	plane   backplane.Stats
 	http    map[string]uint64
 	health  Health
@@ -145,7 +154,7 @@ func (c *collector) Collect(to chan<- prom.Metric) {
 func (c *collector) snapshot() *snapshot {
 	s := &snapshot{
 		engine: c.sources.Engine.Stats(), pending: c.sources.Engine.Pending(), gateway: c.sources.Gateway.Stats(),
-		catalog: c.sources.Catalog.Stats(), http: c.sources.HTTP.Read(), health: c.sources.Health(), totals: c.storeTotals(),
+		catalog: c.sources.Catalog.Stats(), pushes: c.sources.Pusher.Stats(), http: c.sources.HTTP.Read(), health: c.sources.Health(), totals: c.storeTotals(),
 	}
 	if c.sources.Plane != nil {
 		s.plane = c.sources.Plane.Stats()
