@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -215,6 +216,19 @@ func TestRetryAfter_BothForms(t *testing.T) {
 	} {
 		if got := retryAfter(text, now); got != want {
 			t.Errorf("retryAfter(%q) = %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestLog_EachMessageHasItsCureInTheDocument: an operator who searches docs/push.md for what the log says finds it.
+func TestLog_EachMessageHasItsCureInTheDocument(t *testing.T) {
+	text, err := os.ReadFile("../docs/push.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, message := range []string{logInit, logSent, logNobody, logTimeout, logFailed, logGone} {
+		if !strings.Contains(string(text), "| `"+message+"` |") {
+			t.Errorf("docs/push.md has no row for %q", message)
 		}
 	}
 }
