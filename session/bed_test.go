@@ -466,6 +466,23 @@ type faultyPlane struct {
 	muteNotes bool // notes are not answered
 	mute      bool // announces and notes are not answered
 	age       time.Duration
+	leaseless bool // leases cannot be asked for
+}
+
+func (p *faultyPlane) unleased() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.leaseless }
+
+func (p *faultyPlane) Claim(ctx context.Context, key, value string, ttl time.Duration) (string, error) {
+	if p.unleased() {
+		return "", backplane.ErrUnavailable
+	}
+	return p.Backplane.Claim(ctx, key, value, ttl)
+}
+
+func (p *faultyPlane) Holder(ctx context.Context, key string) (string, error) {
+	if p.unleased() {
+		return "", backplane.ErrUnavailable
+	}
+	return p.Backplane.Holder(ctx, key)
 }
 
 func (p *faultyPlane) Listen(r backplane.Receiver) { p.receiver = r; p.Backplane.Listen(p) }

@@ -280,6 +280,9 @@ func (t *transfer) advance() {
 	for _, r := range t.receivers {
 		least = min(least, r.acked)
 	}
+	if !t.heirUntil.IsZero() && t.sender != nil && t.sender.version < protocol.Version2 {
+		least = t.base // it cannot go back for whoever is yet to come
+	}
 	switch {
 	case least > t.high(): // all came back with more than the sender had sent this time
 		t.release()

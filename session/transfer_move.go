@@ -110,27 +110,8 @@ func (t *transfer) rejoin(p *filePeer, st placeState, welcome bool) bool {
 	for i := st.next - st.queued; i < st.next; i++ {
 		p.socket.(*lent).owe(func() { r.took(turn, i) })
 	}
-	if t.answerable(st.next) && st.next < t.base {
-		t.goBack(st.next)
-	}
-	t.advance()
+	t.goOn(r, true)
 	return true
-}
-
-// answerable answers a sender that waits for the first receiver, who is at next. False: there was none, so the file's
-// place is the receiver's. It runs under the lock.
-func (t *transfer) answerable(next int64) bool {
-	if !t.unanswered {
-		return true
-	}
-	t.unanswered = false
-	least := next
-	for _, r := range t.receivers {
-		least = min(least, r.acked)
-	}
-	t.base, t.window = least, nil
-	t.progress(true)
-	return false
 }
 
 // guestLost parts what was connected through a guest: since it was last heard, so that nobody waits for it longer than

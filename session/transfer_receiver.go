@@ -104,6 +104,8 @@ func (t *transfer) resume(p *filePeer, next int64) {
 	if t.over || p == t.sender {
 		return
 	}
+	tell := t.unanswered
+	before := len(t.receivers)
 	r := t.returning(p)
 	if r == nil {
 		sendFileError(p, t.text, protocol.NotFound, "this file was not sent to you, or you were away too long")
@@ -115,14 +117,23 @@ func (t *transfer) resume(p *filePeer, next int64) {
 	r.part()
 	next = min(next, t.total)
 	r.peer, r.place, r.version, r.begun, r.next, r.acked = p, p.place(), p.version, true, next, next
-	if t.answerable(next) && next < t.base {
+	t.goOn(r, tell || len(t.receivers) > before)
+}
+
+// goOn has the file go on with a receiver that came back. tell: its sender is told in any case.
+func (t *transfer) goOn(r *fileReceiver, tell bool) {
+	t.unanswered = false
+	if r.acked < t.base {
 		if t.sender != nil && t.sender.version < protocol.Version2 {
 			t.leave(r, protocol.NotFound, "the sender cannot go back so far: ask it for the file again")
 			return
 		}
-		t.goBack(next)
+		t.goBack(r.acked)
 	}
 	t.advance()
+	if tell && !t.over {
+		t.progress(true)
+	}
 }
 
 // returning finds whom a connection that resumes stands for, nil where that is nobody.
