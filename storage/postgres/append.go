@@ -53,7 +53,7 @@ func (s *Store) append(ctx context.Context, group []storage.Entry) (results []st
 	var seqs []int64
 	err = s.row(ctx, `
 		SELECT outcomes, seqs, epoch
-		FROM append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`, args...,
+		FROM append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, args...,
 	).Scan(&outcomes, &seqs, &epoch)
 	if err == nil {
 		err = s.admit(epoch)
@@ -75,15 +75,19 @@ func (s *Store) append(ctx context.Context, group []storage.Entry) (results []st
 	return results, epoch, nil
 }
 
-// appendArgs turns a group into columns, each topic once.
+// appendArgs turns a group into columns, each session and topic once. Places are counted from 1.
 func appendArgs(group []storage.Entry, o storage.Options) []any {
 	n := len(group)
 	var (
 		known    = make(map[storage.Topic]int32, 8)
+		earlier  = make(map[place]int32, n)
+		tenants  = make(map[string]int32, 1)
 		sessions = []string{}
+		session  = []int32{}
 		names    = []string{}
 		topics   = make([]int32, n)
 		ids      = make([][]byte, n)
+		before   = make([]int32, n)
 		messages = make([]string, n)
 		origins  = make([]string, n)
 		data     = make([][]byte, n)
@@ -98,13 +102,21 @@ func appendArgs(group []storage.Entry, o storage.Options) []any {
 		e := &group[i]
 		at, ok := known[e.Topic]
 		if !ok {
-			sessions, names = append(sessions, e.Topic.Session), append(names, e.Topic.Name)
-			at = int32(len(names)) // counted from 1
+			tenant, ok := tenants[e.Topic.Session]
+			if !ok {
+				sessions = append(sessions, e.Topic.Session)
+				tenant = int32(len(sessions))
+				tenants[e.Topic.Session] = tenant
+			}
+			session, names = append(session, tenant), append(names, e.Topic.Name)
+			at = int32(len(names))
 			known[e.Topic] = at
 		}
-		key := sha256.Sum256([]byte(e.MessageID))
-		keys = append(keys, key[:messageKeySize]...)
+		key := messageKey(e.MessageID)
+		keys = append(keys, key[:]...)
 		topics[i], ids[i] = at, keys[i*messageKeySize:]
+		before[i] = earlier[place{at, key}]
+		earlier[place{at, key}] = int32(i) + 1
 		messages[i], origins[i] = e.MessageID, string(e.Origin)
 		data[i], sizes[i] = e.Data, int64(len(e.Data))
 		if e.Data == nil {
@@ -118,9 +130,21 @@ func appendArgs(group []storage.Entry, o storage.Options) []any {
 			wakes[i] = max(1, e.Wake.Microseconds())
 		}
 	}
-	return []any{sessions, names, topics, ids, messages, origins, data, sizes, hashes, stamps, expiries, wakes,
-		o.DedupeWindow, o.StoredBytes}
+	return []any{sessions, session, names, topics, ids, before, messages, origins, data, sizes, hashes, stamps, expiries,
+		wakes, o.DedupeWindow, o.StoredBytes}
 }
 
 // messageKeySize is what is kept of the hash of a messageId: two that meet are half of 2^128 tries away.
 const messageKeySize = 16
+
+func messageKey(id string) (key [messageKeySize]byte) {
+	sum := sha256.Sum256([]byte(id))
+	copy(key[:], sum[:])
+	return key
+}
+
+// place is a messageId on a topic of a group.
+type place struct {
+	topic int32
+	key   [messageKeySize]byte
+}

@@ -56,11 +56,12 @@ func (s *servers) admit(epoch string) error {
 	return nil
 }
 
-// validate asks a server that was just connected to whether it is the primary. In recovery, or read-only, it is not.
+// validate asks a server that was just connected to whether it is the primary. In recovery, or read-only, it is not. The
+// connection keeps the server's identity for store_epoch.
 func (s *servers) validate(ctx context.Context, pg *pgconn.PgConn, at host) error {
 	answers, err := pg.Exec(ctx, `
 		SELECT current_setting('transaction_read_only'), pg_is_in_recovery(), CASE WHEN NOT pg_is_in_recovery()
-			THEN system_identifier || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8) END
+			THEN set_config('fastport.system', system_identifier::text, false) || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8) END
 		FROM pg_control_system()`).ReadAll()
 	if err != nil {
 		return err

@@ -133,8 +133,17 @@ CREATE TABLE admin_logins (
 CREATE INDEX admin_logins_user ON admin_logins (username);
 
 -- +goose StatementBegin
+-- The server's own name among all, from its control file. A node tells it to each of its connections, which cannot move
+-- to another server, because reading the file again and again is dear.
+CREATE FUNCTION store_system() RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT system_identifier::text FROM pg_control_system()
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- The history that what this server says belongs to. Fails on a server in recovery, which has none of its own.
 CREATE FUNCTION store_epoch() RETURNS text LANGUAGE sql VOLATILE AS $$
-    SELECT system_identifier || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8) FROM pg_control_system()
+    SELECT coalesce(nullif(current_setting('fastport.system', true), ''), store_system())
+        || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
 $$;
 -- +goose StatementEnd
