@@ -68,6 +68,7 @@ type Backplane struct {
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	ending   sync.Once
+	leased   atomic.Bool // there may be a lease to end
 	closed   atomic.Bool
 
 	mu       sync.Mutex // guards the following; held while the receiver is told of the link
@@ -120,13 +121,13 @@ func (b *Backplane) dialer() goredis.UniversalClient {
 		return goredis.NewClusterClient(&goredis.ClusterOptions{
 			Addrs: t.seeds, Username: t.user, Password: t.password, TLSConfig: t.tls, Protocol: 2, MaxRetries: -1,
 			DialTimeout: dialPatience, ReadTimeout: callPatience, WriteTimeout: callPatience, PoolTimeout: callPatience,
-			ContextTimeoutEnabled: true, DisableIdentity: true, PipelinePoolSize: -1, ClientName: b.clientName("pool"),
+			ContextTimeoutEnabled: true, DialerRetries: 1, DisableIdentity: true, PipelinePoolSize: -1, ClientName: b.clientName("pool"),
 		})
 	}
 	return goredis.NewClient(&goredis.Options{
 		Addr: t.seeds[0], Username: t.user, Password: t.password, DB: t.db, Protocol: 2, MaxRetries: -1,
 		DialTimeout: dialPatience, ReadTimeout: callPatience, WriteTimeout: callPatience, PoolTimeout: callPatience,
-		ContextTimeoutEnabled: true, DisableIdentity: true, PipelinePoolSize: -1, ClientName: b.clientName("pool"),
+		ContextTimeoutEnabled: true, DialerRetries: 1, DisableIdentity: true, PipelinePoolSize: -1, ClientName: b.clientName("pool"),
 		// The master's address may change under it; TLS is the target's.
 		Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) { return t.connect(ctx, *b.master.Load()) },
 	})

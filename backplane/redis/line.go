@@ -232,9 +232,7 @@ func (l *line) watch() {
 // release sends a canary.
 func (l *line) release() {
 	number := l.canary.next()
-	l.pub.send(
-		func(b []byte) []byte { return append(b, l.canary.name...) },
-		func(b []byte) []byte { return appendCanary(b, number) }, nil,
+	l.pub.send(l.canary.name, func(b []byte) []byte { return appendCanary(b, number) }, nil,
 		waiter{done: func(err error) {
 			if err == nil {
 				l.canary.taken(number)

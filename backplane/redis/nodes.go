@@ -62,6 +62,7 @@ func (b *Backplane) Heartbeat(ctx context.Context, n backplane.Node) error {
 	if err != nil {
 		return fmt.Errorf("redis: heartbeat: %w", err)
 	}
+	b.leased.Store(true)
 	return b.call(ctx, "heartbeat", func(ctx context.Context) error {
 		had, err := beat.Run(ctx, b.client, b.nodeKeys(), b.id, b.sender, words, backplane.Lease.Milliseconds()).Text()
 		if err != nil {
@@ -99,6 +100,9 @@ func (b *Backplane) Nodes(ctx context.Context) (list []backplane.Node, err error
 
 // retire ends the lease, as the last thing that this end does.
 func (b *Backplane) retire() {
+	if !b.leased.Load() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := quit.Run(ctx, b.client, b.nodeKeys(), b.id, b.sender).Err(); err != nil {

@@ -21,7 +21,7 @@ const (
 	flushBytes = 32 << 10
 
 	// keepBytes is the largest buffer that is kept for the next batch.
-	keepBytes = 1 << 20
+	keepBytes = 2 << 20
 )
 
 var (
@@ -73,14 +73,14 @@ func newPublisher(c *conn, verb string, counts *counts) *publisher {
 		wake: make(chan struct{}, 1), idle: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 }
 
-// send queues a message: name and head are appended by their functions, data stands behind the head.
-func (p *publisher) send(name, head func([]byte) []byte, data []byte, w waiter) {
+// send queues a message on a channel: head appends what stands before data.
+func (p *publisher) send(channel string, head func([]byte) []byte, data []byte, w waiter) {
 	p.mu.Lock()
 	err := p.room(len(data))
 	if err == nil {
 		var room [512]byte
 		b := append(p.unsent, p.verb...)
-		b = appendBulk(b, name(room[:0]))
+		b = appendBulk(b, channel)
 		h := head(room[:0])
 		b = appendHead(b, '$', len(h)+len(data))
 		p.unsent = append(append(append(b, h...), data...), '\r', '\n')

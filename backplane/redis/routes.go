@@ -31,9 +31,7 @@ func (b *Backplane) Announce(c *backplane.Copy, done func(error)) {
 	}
 	c.Issued = time.Now()
 	issued := l.clock.stamp()
-	l.pub.send(
-		func(buf []byte) []byte { return append(buf, name...) },
-		func(buf []byte) []byte { return appendCopy(buf, c, issued) },
+	l.pub.send(name, func(buf []byte) []byte { return appendCopy(buf, c, issued) },
 		c.Data, waiter{done: done})
 }
 
@@ -44,9 +42,7 @@ func (b *Backplane) Settle(n *backplane.Note, done func(error)) {
 		done(errDown)
 		return
 	}
-	l.pub.send(
-		func(buf []byte) []byte { return append(buf, name...) },
-		func(buf []byte) []byte { return appendNote(buf, n) },
+	l.pub.send(name, func(buf []byte) []byte { return appendNote(buf, n) },
 		nil, waiter{done: done})
 }
 
@@ -57,9 +53,7 @@ func (b *Backplane) SendHeads(hs []backplane.Heads) {
 		if l == nil {
 			return
 		}
-		l.pub.send(
-			func(buf []byte) []byte { return append(buf, name...) },
-			func(buf []byte) []byte { return appendHeads(buf, &hs[i]) },
+		l.pub.send(name, func(buf []byte) []byte { return appendHeads(buf, &hs[i]) },
 			nil, waiter{})
 	}
 }
@@ -100,9 +94,7 @@ func (b *Backplane) Tell(ctx context.Context, c backplane.Command) error {
 	c.Node = b.id
 	name := b.names.control()
 	answer := make(chan error, 1)
-	k.line(name).pub.send(
-		func(buf []byte) []byte { return append(buf, name...) },
-		func(buf []byte) []byte { return appendOrder(buf, &c, b.sender) },
+	k.line(name).pub.send(name, func(buf []byte) []byte { return appendOrder(buf, &c, b.sender) },
 		nil, waiter{done: func(err error) { answer <- err }})
 	select {
 	case err := <-answer:

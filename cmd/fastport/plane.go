@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/fastport/fastport/backplane"
 	"github.com/fastport/fastport/backplane/memory"
 	"github.com/fastport/fastport/backplane/redis"
@@ -22,6 +24,7 @@ func openPlane(ctx context.Context, c *Config, id string, log *slog.Logger) (p b
 	if !c.Cluster() {
 		return memory.NewBus().Node(id), "", nil
 	}
+	logging.Disable() // of the client's library, which writes past slog; what matters is logged by the backplane
 	p, err = redis.Open(ctx, redis.Options{URL: c.RedisURL.Reveal(), URLs: c.RedisURLs.Reveal(), NodeID: id, Logger: log})
 	if err != nil {
 		return nil, "", err
