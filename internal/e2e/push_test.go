@@ -4,11 +4,13 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -269,4 +271,56 @@ func TestPush_SecretsAreInNoFile(t *testing.T) {
 			t.Errorf("a %s is readable in the log", what)
 		}
 	}
+}
+
+var pushUsers = flag.Int("push.users", 200, "offline users of TestPush_OfflineUsersDoNotSlowAPublish")
+
+// TestPush_OfflineUsersDoNotSlowAPublish: a publish to many users who are away is acked as fast as one to a single client who is, though
+// their pushes go out meanwhile. What it prints, with 10,000 of them, is in docs/benchmarks.md.
+func TestPush_OfflineUsersDoNotSlowAPublish(t *testing.T) {
+	p := newProject(t)
+	s := serve(t, append(storeEnv(t, "postgres"), p.env("LOG_LEVEL=error", "CONNECTION_RATE_LIMIT=0")...)...)
+	p.create(s)
+	for i := range *pushUsers {
+		name := fmt.Sprint("user-", i)
+		d, _ := s.dial(t, projectSession, frame{"userId": name})
+		d.send(frame{"type": "subscribe", "topic": "many"})
+		d.until("subscribe_response")
+		p.register(d, name, "phone", "token-of-"+name)
+		d.conn.Close()
+	}
+	one, _ := s.dial(t, projectSession, frame{"clientId": "one"})
+	one.send(frame{"type": "subscribe", "topic": "one"})
+	one.until("subscribe_response")
+	one.conn.Close()
+
+	bob, _ := s.dial(t, projectSession, nil)
+	const rounds = 300
+	took := map[string][]time.Duration{}
+	for i := range rounds {
+		for _, topic := range []string{"one", "many"} { // in turns: what else the machine does, it does to both
+			begun := time.Now()
+			p.publish(bob, topic, fmt.Sprint(topic, i))
+			took[topic] = append(took[topic], time.Since(begun))
+		}
+	}
+	median := func(topic string) time.Duration {
+		slices.Sort(took[topic])
+		return took[topic][rounds/2]
+	}
+	with, without := median("many"), median("one")
+	ratio := float64(with) / float64(without)
+	t.Logf("publish to ack, median of %d: %v with %d offline users, %v with none: ratio %.2f", rounds, with, *pushUsers, without, ratio)
+	if ratio > 3 {
+		t.Errorf("a publish with %d offline users takes %.1f times as long", *pushUsers, ratio)
+	}
+	last := time.Now()
+	p.fcm.Wait(t, 5*time.Minute, "a push to everybody", func(list []fcmtest.Push) bool {
+		woken := map[string]bool{}
+		for _, push := range list {
+			woken[push.Token] = true
+		}
+		return len(woken) == *pushUsers
+	})
+	t.Logf("everybody was pushed to %v after the last publish, with %d pushes in all", time.Since(last).Round(time.Millisecond), len(p.fcm.Pushes()))
 }
