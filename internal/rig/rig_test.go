@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	binary = filepath.Join(dir, "fastport")
 	if given := os.Getenv("RIG_VICTIM"); given != "" {
 		binary = given
-	} else if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/fastport").CombinedOutput(); err != nil {
+	} else if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "../../cmd/fastport").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the binary: %v\n%s", err, out)
 		os.Exit(1)
 	}

@@ -60,7 +60,7 @@ func (s *said) block() (script string) {
 func TestCluster_WhatItPrintsWorksAndCtrlCEndsEverything(t *testing.T) {
 	dir := t.TempDir()
 	for name, from := range map[string]string{"fastport": "../../../cmd/fastport", "cluster": "."} {
-		if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), from).CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, name), from).CombinedOutput(); err != nil {
 			t.Fatalf("build: %v\n%s", err, out)
 		}
 	}
