@@ -61,8 +61,8 @@ type Stats struct {
 	Severed      int64 // times that the link went down
 	Swept        int64 // messages
 
-	OpenFiles    int64  // under way through this node, now
-	FileBytesIn  uint64 // payloads of chunks taken from senders
+	OpenFiles    int64  // whose home is here, now
+	FileBytesIn  uint64 // payloads of their chunks taken from senders, on any node
 	FileBytesOut uint64 // and handed to receivers
 }
 

@@ -112,7 +112,7 @@ func (c *Config) settings() []setting {
 		{"", "HOST", "", "Address to listen on; none: every address of the machine.", textValue{&c.Host, "a host name or address"}},
 		{"", "TLS_CERT", "", "Certificate chain (PEM) to serve https and wss with; goes with TLS_KEY.", textValue{&c.TLSCert, "a file"}},
 		{"", "TLS_KEY", "", "Private key (PEM) of TLS_CERT.", textValue{&c.TLSKey, "a file"}},
-		{"", "METRICS_PORT", "", "A port of its own for `/healthz`, `/readyz` and pprof; none: the first two are on PORT, and there is no pprof.", port(&c.MetricsPort)},
+		{"", "METRICS_PORT", "", "A port of its own for `/healthz`, `/readyz`, `/metrics` and pprof; none: the first three are on PORT, for whoever reaches it, and there is no pprof.", port(&c.MetricsPort)},
 		{"", "NODE_ID", "", "Name of this node in logs and figures; none: the host's name and a random part.", textValue{&c.NodeID, "a name, unique among the nodes that share a store"}},
 		{"", "DRAIN_TIMEOUT", "25s", "How long a stop may take: clients are moved on meanwhile.", durationValue{&c.DrainTimeout, time.Second, time.Hour}},
 		{"", "DRAIN_DELAY", "0s", "How much of DRAIN_TIMEOUT a node of a cluster goes on, no longer ready, until balancers have seen it: as long as they take for that. None where they try the next node at once when one refuses.", durationValue{&c.DrainDelay, 0, time.Hour}},

@@ -78,8 +78,8 @@ var families = []family{
 	counter("backplane_unread_total", "Messages from Redis of another version or kind, or malformed.", func(s *snapshot) uint64 { return s.plane.Unread }),
 
 	// Files.
-	gauge("files_open", "File transfers under way through this node.", func(s *snapshot) int64 { return s.engine.OpenFiles }),
-	counters("file_bytes_total", "Bytes of file chunks, from senders and to receivers of this node.", "direction", func(s *snapshot) map[string]uint64 {
+	gauge("files_open", "File transfers that this node leads.", func(s *snapshot) int64 { return s.engine.OpenFiles }),
+	counters("file_bytes_total", "Bytes of file chunks from senders and to receivers, on any node, of transfers that this one leads.", "direction", func(s *snapshot) map[string]uint64 {
 		return map[string]uint64{"in": s.engine.FileBytesIn, "out": s.engine.FileBytesOut}
 	}),
 

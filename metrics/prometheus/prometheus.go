@@ -76,7 +76,6 @@ type Sources struct {
 	Plane    backplane.Metered // nil: a node alone
 	HTTP     *metrics.Labels   // refused HTTP requests, by code
 	Health   func() Health     // every word is a key
-	Extra    []prom.Collector  // of parts that have figures of their own
 	Deadline time.Duration     // for what the store is asked; 0: 1 s
 }
 
@@ -97,7 +96,6 @@ func Handler(s Sources) http.Handler {
 		ConstLabels: prom.Labels{"version": s.Version, "goversion": runtime.Version()}})
 	build.Set(1)
 	r.MustRegister(build, &collector{sources: s})
-	r.MustRegister(s.Extra...)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes})
 }
 
