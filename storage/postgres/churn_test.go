@@ -133,6 +133,9 @@ func BenchmarkChurn(b *testing.B) {
 					b.Fatal(err)
 				}
 				messages += c.round
+				if messages/c.round%max(1, b.N/c.round/10) == 0 {
+					b.Logf("after %v and %d messages: %s", b.Elapsed().Round(time.Second), messages, sizes(b, st))
+				}
 			}
 			took := b.Elapsed()
 			per := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(messages) }
@@ -140,7 +143,65 @@ func BenchmarkChurn(b *testing.B) {
 			b.ReportMetric(per(serverCPU(b, st)-cpu), "PG-µs/msg")
 			b.ReportMetric(per(ownCPU()-own), "node-µs/msg")
 			b.ReportMetric(float64(wal()-log)/float64(messages), "WAL-B/msg")
+			b.ReportMetric(float64(diskOf(b, st))/(1<<20), "MB")
 		})
+	}
+}
+
+// queues are the tables through which messages pass.
+const queues = "'messages'::regclass, 'message_ids', 'counters', 'subscriptions'"
+
+// diskOf is what the queues and their indexes take.
+func diskOf(t testing.TB, st *postgres.Store) (bytes int64) {
+	t.Helper()
+	err := st.Pool().QueryRow(t.Context(), "SELECT sum(pg_total_relation_size(r)) FROM unnest(ARRAY["+queues+"]) r").Scan(&bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes
+}
+
+// sizes says what each of the queues takes, and each of its indexes.
+func sizes(t testing.TB, st *postgres.Store) (text string) {
+	t.Helper()
+	err := st.Pool().QueryRow(t.Context(), `
+		SELECT string_agg(name || ' ' || round(pg_relation_size(relation) / 1048576.0, 1) || ' MB', ', ')
+		FROM (
+			SELECT r::regclass::text AS name, r AS relation FROM unnest(ARRAY[`+queues+`]) r
+			UNION ALL
+			SELECT indexrelid::regclass::text, indexrelid FROM pg_index WHERE indrelid = ANY (ARRAY[`+queues+`])
+		) x`).Scan(&text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// What is put in is taken out again, and what is freed is used again: by and by, nothing grows.
+func TestChurn_TheTablesAndIndexesStaySmall(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
+	st := open(t, testenv.Postgres(t), storage.Options{DedupeWindow: time.Millisecond})
+	c := newChurn(t, st, 20, 2, 1, 200, 2000)
+	turns := func(n int) {
+		for range n {
+			if err := c.turn(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, table := range []string{"messages", "message_ids", "counters", "subscriptions"} { // as autovacuum does
+				if _, err := st.Pool().Exec(t.Context(), "VACUUM "+table); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	turns(4)
+	early := diskOf(t, st)
+	turns(12)
+	if late := diskOf(t, st); late > early+early/4 {
+		t.Fatalf("%d KiB after 4 rounds, %d after 16: %s", early>>10, late>>10, sizes(t, st))
+	}
+	if totals, err := st.Totals(t.Context()); err != nil || totals.Messages != 0 || totals.Bytes != 0 {
+		t.Fatalf("totals = %+v (%v), want nothing stored", totals, err)
 	}
 }
 
