@@ -286,6 +286,25 @@ func TestAnnounce_WhatCameLateDoesNotComeAgainAsNew(t *testing.T) {
 	})
 }
 
+// Rule 12. What a repair reads may have been published after what is held was acked.
+func TestRepair_WhatItReadsDoesNotOvertakeWhatIsHeld(t *testing.T) {
+	onBed(t, func(b *bed) {
+		_, far, durable, _, sender := two(b)
+		far.plane.set(func(p *faultyPlane) {
+			p.loseCopy = func(c *backplane.Copy) bool { return c.MessageID == "m1" || c.MessageID == "m3" }
+			p.loseNote = func(c *backplane.Note) bool { return c.MessageID == "m3" }
+		})
+		sender.publishAll("t", ids(1, 3)) // m1 opens a gap, m2 is held, m3 is not known of
+		sender.wantAcks("m1=1 m2=2 m3=3")
+		time.Sleep(200 * time.Millisecond)
+		durable.wantGot("m1! m2 m3!")
+		durable.ackAll(ids(1, 3))
+		time.Sleep(10 * time.Second)
+		sender.publish("t", "m4")
+		durable.wantGot("m4")
+	})
+}
+
 func TestLink_DownServesFromTheStoreAndBackLosesNothing(t *testing.T) {
 	onBed(t, func(b *bed) {
 		near, far, durable, _, sender := two(b)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"github.com/fastport/fastport/backplane"
@@ -104,6 +105,25 @@ func (t *topic) hold(m *message, now int64) {
 	}
 	t.held = append(t.held, m)
 	t.heldBytes += len(m.data)
+	t.boundHeld()
+}
+
+// fitIn keeps back a message that was read from the store, if copies that are held stand before it by seq: it may have
+// been published after they were acked. False: there are none. mu is held.
+func (t *topic) fitIn(m *message, seq uint64) bool {
+	for i := len(t.held) - 1; i >= 0; i-- {
+		if before := t.held[i].seq.Load(); before != 0 && before < seq {
+			t.held = slices.Insert(t.held, i+1, m)
+			t.heldBytes += len(m.data)
+			t.boundHeld()
+			return true
+		}
+	}
+	return false
+}
+
+// boundHeld turns live durable feeds to the store where too much is held. mu is held.
+func (t *topic) boundHeld() {
 	if len(t.held) <= heldMost && t.heldBytes <= heldBytes {
 		return
 	}

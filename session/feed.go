@@ -109,6 +109,10 @@ func (f *feed) pass(m *message, now int64) {
 			f.conn.deliverOnce(m)
 		}
 	case !f.conn.deliver(f, m, late, now) && f.sub != nil:
-		f.lag(f.topic.sure(), m.place)
+		sentTo := m.place
+		if sentTo == 0 { // read from the store
+			sentTo = f.topic.unsent()
+		}
+		f.lag(f.topic.sure(), sentTo)
 	}
 }

@@ -34,6 +34,7 @@ type Node struct {
 	readers    *readers
 	alarms     *alarms
 	heads      *heads
+	pulse      pulse
 	presence   *attendance
 	committers []*committer
 	turns      turns
@@ -108,6 +109,7 @@ func (n *Node) Run(ctx context.Context) error {
 	workers.Go(func() { n.files.run(work) })
 	workers.Go(func() { n.sweep(work) })
 	workers.Go(func() { n.tick(work) })
+	workers.Go(func() { n.pulse.run(work, n.clock) })
 	cursors.Go(func() { n.cursors.run(last) })
 
 	<-ctx.Done()

@@ -109,7 +109,7 @@ func (t *topic) advance(now int64) {
 
 // step hands the message that is next by seq to who follows, and to who is live if it never came by. mu is held.
 func (t *topic) step(m *message, seq uint64, now int64) {
-	if m.place == 0 && t.live > 0 {
+	if m.place == 0 && t.live > 0 && !t.fitIn(m, seq) {
 		for _, f := range t.feeds {
 			if f.mode == live && f.sub != nil && !f.own(m) && !f.sub.has(seq) && !f.conn.deliver(f, m, true, now) {
 				f.lag(min(t.sure(), seq-1), t.unsent())
