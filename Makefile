@@ -7,8 +7,9 @@ $(error Go 1.26 or newer is needed and '$(GO)' was not found: install it from ht
 endif
 FUZZTIME ?= 60s
 TEST ?= ./...
+DURATION ?= 10m
 
-.PHONY: help run cluster build test deps check fuzz bench docs clean
+.PHONY: help run cluster build test deps verify check fuzz bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +29,9 @@ deps: ## install what the tests need beyond Go
 
 test: deps ## run every test with the race detector, on real Postgres and sockets
 	$(GO) test -race -timeout 15m $(TEST)
+
+verify: build deps ## break a cluster of this machine for DURATION, and hold it to its promises
+	./bin/fastport verify --local 3 --sentinel --duration $(DURATION)
 
 check: ## gofmt, vet, staticcheck, govulncheck, go mod verify
 	@scripts/check.sh
