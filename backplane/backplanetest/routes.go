@@ -278,6 +278,40 @@ func fence(t *testing.T, c Cluster) {
 	}
 }
 
+func fencesOverlap(t *testing.T, c Cluster) {
+	const announcers, each = 4, 100
+	a, r := node(t, c, "a")
+	b, _ := node(t, c, "b")
+	join(t, a, channel)
+	passed := make(chan error, announcers*each)
+	var wg sync.WaitGroup
+	for i := range announcers {
+		wg.Go(func() {
+			for k := range each {
+				id := fmt.Sprintf("%d-%d", i, k)
+				announce(t, b, channel, id)
+				a.Fence(channel, func(err error) {
+					if err == nil && !slices.Contains(r.of(channel), "copy "+id) {
+						t.Errorf("the fence behind %s came before it", id)
+					}
+					passed <- err
+				})
+			}
+		})
+	}
+	wg.Wait()
+	for range announcers * each {
+		select {
+		case err := <-passed:
+			if err != nil {
+				t.Fatalf("fence: %v", err)
+			}
+		case <-time.After(patience):
+			t.Fatal("a fence was not answered")
+		}
+	}
+}
+
 func fenceOutside(t *testing.T, c Cluster) {
 	a, _ := node(t, c, "a")
 	if err := await(t, "fence", func(done func(error)) { a.Fence(channel, done) }); !errors.Is(err, backplane.ErrUnavailable) {

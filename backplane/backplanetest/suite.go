@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) Cluster) {
 		{"OthersChannelsDoNotArrive", isolation},
 		{"LeaveEndsDelivery", leave},
 		{"FenceComesBehindWhatWasAnnouncedBefore", fence},
+		{"FencesUnderWayTogetherEachHoldTheirPlace", fencesOverlap},
 		{"FenceOutsideOfAChannelFails", fenceOutside},
 		{"HeadsArrive", heads},
 		{"CommandsReachEveryOtherNode", commands},
