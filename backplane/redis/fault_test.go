@@ -162,6 +162,29 @@ func TestFault_ANodeThatStaysDeafSaysSoUntilItHears(t *testing.T) {
 	pass(t, a, b, "after")
 }
 
+func TestFault_AJoinThatRedisNeverHearsIsAnsweredAndTheLineRemade(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, testenv.Redis(t))
+	a := listen(t, Options{URL: p.url()}, "a")
+	a.join(topic(1))
+	p.mu.Lock()
+	p.mute = true
+	p.mu.Unlock()
+	answers := make(chan error, 2)
+	a.b.Join(topic(2), func(err error) { answers <- err })
+	a.b.Fence(topic(1), func(err error) { answers <- err })
+	for range cap(answers) {
+		if err := a.answer("join or fence", answers); !errors.Is(err, backplane.ErrUnavailable) {
+			t.Errorf("answer = %v, want ErrUnavailable", err)
+		}
+	}
+	p.mu.Lock()
+	p.mute = false
+	p.mu.Unlock()
+	healed(t, a)
+	pass(t, a, a, "after")
+}
+
 func TestFault_AReaderThatIsTooSlowIsCutAloudAndHealed(t *testing.T) {
 	t.Parallel()
 	s := testenv.StartRedis(t, "--client-output-buffer-limit", "pubsub 1mb 1mb 1")

@@ -166,6 +166,7 @@ type proxy struct {
 	mu      sync.Mutex // guards the following
 	pairs   map[*pair]struct{}
 	closed  bool
+	mute    bool          // nothing more goes to Redis on subscribing connections
 	deaf    bool          // new subscribing connections bring nothing
 	ahead   time.Duration // how far Redis's clock is
 	holding chan struct{} // while open, nothing goes to Redis
@@ -250,8 +251,11 @@ func (p *proxy) onward(c *pair, b []byte) []byte {
 	if bytes.Contains(b, []byte("SUBSCRIBE")) && !c.subscribes {
 		c.subscribes, c.deaf = true, p.deaf
 	}
-	holding := p.holding
+	holding, mute := p.holding, p.mute && c.subscribes
 	p.mu.Unlock()
+	if mute {
+		return nil
+	}
 	if holding != nil {
 		<-holding
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 var (
-	// errDeaf: Redis takes what this node publishes, and its subscribing connection brings nothing.
+	// errDeaf: Redis takes what this node publishes, and its subscribing connection brings nothing, or no answer.
 	errDeaf   = errors.New("redis: deaf: published messages do not come back")
 	errSilent = errors.New("redis: no answer to a publish")
 	errRole   = errors.New("redis: the server is a replica")
@@ -219,7 +219,7 @@ func (l *line) watch() {
 		switch {
 		case l.pub.pass() > uint64(answerPatience/tick):
 			l.fail(errSilent)
-		case l.canary.pass() > int(echoPatience/tick):
+		case l.canary.pass() > int(echoPatience/tick), l.sub.pass() > uint64(echoPatience/tick):
 			l.fail(errDeaf)
 		}
 		if n%canaryTick == 0 {

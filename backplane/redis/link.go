@@ -12,7 +12,7 @@ const (
 	retryMax = time.Second
 
 	// lookAround is how often Sentinels or a cluster are asked whether the masters are still the same.
-	lookAround = time.Second
+	lookAround = 2 * time.Second
 )
 
 var errMoved = errors.New("redis: other servers are masters now")

@@ -61,6 +61,8 @@ type subscriber struct {
 	first int
 	sent  int
 	pings uint64
+	tick  uint64
+	since uint64 // tick of the last answer, or of the first question with nothing due
 	dead  error
 }
 
@@ -134,6 +136,9 @@ func (s *subscriber) room() error {
 }
 
 func (s *subscriber) queue(a ask) {
+	if s.first == len(s.asked) {
+		s.since = s.tick
+	}
 	s.asked = append(s.asked, a)
 	signal(s.wake)
 }
@@ -290,6 +295,7 @@ func (s *subscriber) pop() ask {
 	a := s.asked[s.first]
 	s.asked[s.first] = ask{}
 	s.first++
+	s.since = s.tick
 	switch {
 	case s.first == len(s.asked):
 		s.asked, s.first, s.sent = s.asked[:0], 0, 0
@@ -299,6 +305,17 @@ func (s *subscriber) pop() ask {
 		s.first = 0
 	}
 	return a
+}
+
+// pass counts a tick and reports for how many the oldest question has waited for its answer.
+func (s *subscriber) pass() (waited uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tick++
+	if s.first == len(s.asked) {
+		return 0
+	}
+	return s.tick - s.since
 }
 
 // end refuses all that waits and all that comes.

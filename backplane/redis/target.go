@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -35,6 +36,8 @@ type target struct {
 
 	master                         string // Sentinel's name for it
 	sentinelUser, sentinelPassword string
+
+	learned atomic.Pointer[topology] // the masters of a cluster, once found: the seeds may all be gone one day
 }
 
 // parse reads REDIS_URL or REDIS_URLS. Its errors name the setting and what is wrong, never a part of the value that

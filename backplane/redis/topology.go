@@ -57,8 +57,17 @@ func (t *target) resolve(ctx context.Context) (topology, error) {
 		found topology
 		err   error
 	}
-	answers := make(chan answer, len(t.seeds))
-	for _, seed := range t.seeds {
+	places := t.seeds
+	if known := t.learned.Load(); known != nil {
+		places = slices.Clone(places)
+		for _, s := range *known {
+			if !slices.Contains(places, s.addr) {
+				places = append(places, s.addr)
+			}
+		}
+	}
+	answers := make(chan answer, len(places))
+	for _, seed := range places {
 		asking.Go(func() {
 			found, err := ask(ctx, seed)
 			answers <- answer{found, err}
@@ -68,7 +77,7 @@ func (t *target) resolve(ctx context.Context) (topology, error) {
 	var heard []topology
 	var fault error
 	best, votes := -1, 0
-	for range t.seeds {
+	for range places {
 		a := <-answers
 		if a.err != nil {
 			fault = cmp.Or(fault, a.err)
@@ -84,20 +93,22 @@ func (t *target) resolve(ctx context.Context) (topology, error) {
 		if agree > votes {
 			best, votes = len(heard)-1, agree
 		}
-		if 2*votes > len(t.seeds) {
+		if 2*votes > len(places) {
 			break
 		}
 	}
 	if best < 0 {
 		return nil, fault
 	}
+	if t.shape == cluster {
+		t.learned.Store(&heard[best])
+	}
 	return heard[best], nil
 }
 
 // askSentinel asks one Sentinel for the master.
 func (t *target) askSentinel(ctx context.Context, addr string) (topology, error) {
-	keeper := *t
-	keeper.user, keeper.password = t.sentinelUser, t.sentinelPassword
+	keeper := &target{user: t.sentinelUser, password: t.sentinelPassword, tls: t.tls}
 	c, err := keeper.dial(ctx, addr, "fastport")
 	if err != nil {
 		return nil, err
