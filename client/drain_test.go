@@ -1,15 +1,20 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fastport/fastport/protocol"
 )
 
 // rollout is a cluster whose nodes are replaced one after another while clients work.
@@ -259,5 +264,37 @@ func TestDrain_AClientThatIsOftenMovedIsStillOne(t *testing.T) {
 	}
 	if errors.Is(c.Err(), ErrTakenOver) {
 		t.Error("it took itself for another")
+	}
+}
+
+func TestDrain_FilesGoOnWithWhoMoves(t *testing.T) {
+	for name, identity := range map[string]func(*Options, string){
+		"durable":   func(o *Options, who string) { o.ClientID = who },
+		"ephemeral": func(*Options, string) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRollout(t, 1)
+			r.session(nil)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			defer cancel()
+			reader := r.connect(func(o *Options) { identity(o, "reader") })
+			writer := r.connect(func(o *Options) { identity(o, "writer") })
+			dir := t.TempDir()
+			end, o := received()
+			if err := reader.ReceiveToDir(ctx, "files", dir, DirOptions{ReceiveOptions: o}); err != nil {
+				t.Fatal(err)
+			}
+			size := 300 * protocol.ChunkSize
+			source := &cutAfter{bytes.NewReader(content(size)), size / 2, func() { r.replace(20 * time.Second) }}
+			if err := writer.SendFile(ctx, "files", "big", int64(size), source, FileOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := receive(t, end); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(filepath.Join(dir, "big")); err != nil || !bytes.Equal(got, content(size)) {
+				t.Errorf("%d bytes arrived, %v", len(got), err)
+			}
+		})
 	}
 }
