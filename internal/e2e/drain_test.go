@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,6 +123,82 @@ func (y *tally) upTo(from string) int {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	return y.last[from]
+}
+
+// pausing is a file's content that stops now and then for something to happen.
+type pausing struct {
+	*bytes.Reader
+	at   []int64 // where, in order
+	then func(i int)
+	done int
+}
+
+func (p *pausing) Read(b []byte) (int, error) {
+	if p.done < len(p.at) && p.Size()-int64(p.Len()) >= p.at[p.done] {
+		p.done++
+		p.then(p.done - 1)
+	}
+	return p.Reader.Read(b)
+}
+
+// ReadAt hides that of bytes.Reader, and with Seek the second reading: the pauses are to be in the one that is sent.
+func (p *pausing) ReadAt() {}
+func (p *pausing) Seek()   {}
+
+// TestDrain_AFileGoesOnWhileEveryNodeIsReplaced has a sender and receivers who are moved on the way, one after another.
+func TestDrain_AFileGoesOnWhileEveryNodeIsReplaced(t *testing.T) {
+	c := cluster(t)
+	session, key := shared.name(), e2ee.NewKey()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	if _, err := client.CreateSession(ctx, c.Node(0).URL(), client.SessionSpec{SessionName: session, Password: "secure_pass_123", Key: key}); err != nil {
+		t.Fatal(err)
+	}
+	connect := func(name string, change func(*client.Options)) *client.Client {
+		o := client.Options{
+			SessionName: session, Password: "secure_pass_123", AESKey: key.Base64(),
+			OnError: func(err error) { t.Logf("%s: %v", name, err) },
+		}
+		for _, n := range c.Nodes {
+			o.URLs = append(o.URLs, "ws"+strings.TrimPrefix(n.URL(), "http")+"/ws")
+		}
+		change(&o)
+		d, err := client.Connect(ctx, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cancel(); d.Close(ctx) })
+		return d
+	}
+	content := make([]byte, 24<<20)
+	rand.NewChaCha8([32]byte{}).Read(content)
+	ended := make(chan error, 2)
+	dirs := map[string]func(*client.Options){
+		t.TempDir(): func(o *client.Options) { o.ClientID = "desk" }, t.TempDir(): func(*client.Options) {},
+	}
+	for dir, change := range dirs {
+		options := client.DirOptions{ReceiveOptions: client.ReceiveOptions{Done: func(_ client.FileOffer, err error) { ended <- err }}}
+		if err := connect("receiver", change).ReceiveToDir(ctx, "files", dir, options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source := &pausing{Reader: bytes.NewReader(content), at: []int64{8 << 20, 16 << 20}, then: func(i int) {
+		if err := c.Node(i).Drain(); err != nil {
+			t.Error(err)
+		}
+		up(t, c.Node(i))
+	}}
+	if err := connect("sender", func(o *client.Options) { o.ClientID = "camera" }).SendFile(ctx, "files", "film", int64(len(content)), source, client.FileOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for dir := range dirs {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(dir, "film")); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%d bytes arrived, %v", len(got), err)
+		}
+	}
 }
 
 // TestDrain_OfEveryNodeInTurnIsNoticedByNobody is a rolling restart of real processes over real Redis and Postgres.
