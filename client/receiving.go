@@ -45,7 +45,9 @@ func (r *receivings) begin(k *conn, f *protocol.ServerFrame) {
 	r.mu.Unlock()
 	switch {
 	case known != nil: // its sender came back to a server that did not know it
-		known.restart(k)
+		if extra := known.restart(k, r.c.current() == k); extra != nil {
+			leave(extra, f.FileID, f.Topic)
+		}
 		return
 	case received:
 		k.send(&protocol.ClientFrame{Type: protocol.TypeFileResume, FileID: f.FileID, Next: total, QoS: 1})
@@ -232,10 +234,19 @@ func (t *incoming) move(k *conn) {
 	}
 }
 
-func (t *incoming) restart(k *conn) {
+// restart puts the file on k. Where it is on another connection that is up, since the client is moving, the newer one
+// (current says whether that is k) keeps it, and the other, which would be a receiver that never comes back, is to leave.
+func (t *incoming) restart(k *conn, current bool) (extra *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.conn != k && !t.conn.isDown() {
+		if !current {
+			return k
+		}
+		extra = t.conn
+	}
 	t.restartLocked(k)
+	return extra
 }
 
 // restartLocked goes on from what is written, or just being written.

@@ -14,7 +14,9 @@ import (
 // feeding is a client that receives files, a peer in the server's place, and a file to feed it with.
 type feeding struct {
 	*testing.T
+	p      *peer
 	k      *peerConn
+	init   protocol.ServerFrame
 	dir    string
 	end    chan error
 	id     string
@@ -28,7 +30,7 @@ func feed(t *testing.T, size int, o Options, meta func(*e2ee.Meta)) *feeding {
 	t.Helper()
 	p := newPeer(t)
 	c, k := connect(t, p, func(all *Options) { all.AllowLegacy, all.Suite = o.AllowLegacy, o.Suite })
-	f := &feeding{T: t, k: k, dir: t.TempDir(), id: newUUID(), text: content(size), total: (size + protocol.ChunkSize - 1) / protocol.ChunkSize}
+	f := &feeding{T: t, p: p, k: k, dir: t.TempDir(), id: newUUID(), text: content(size), total: (size + protocol.ChunkSize - 1) / protocol.ChunkSize}
 	var ro ReceiveOptions
 	f.end, ro = received()
 	p.wg.Go(func() { k.subscribe("files") })
@@ -58,6 +60,7 @@ func feed(t *testing.T, size int, o Options, meta func(*e2ee.Meta)) *feeding {
 		init.Meta = []byte(sealed)
 	}
 	k.send(init)
+	f.init = init
 	return f
 }
 
@@ -228,5 +231,39 @@ func TestReceive_ResumesFromWhatIsWritten(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(f.dir, "fed")); err != nil || !bytes.Equal(got, f.text) {
 		t.Errorf("%d bytes arrived, %v", len(got), err)
+	}
+}
+
+func TestReceive_OneOfTwoConnectionsIsAReceiver(t *testing.T) {
+	for _, newFirst := range []bool{true, false} {
+		f := feed(t, 3*protocol.ChunkSize, Options{}, nil)
+		old := f.k
+		f.chunk(0, nil)
+		old.askToMove()
+		next := f.p.welcome()
+		next.subscribe("files")
+		// Its sender has begun it again, for all who are subscribed now.
+		conns := []*peerConn{next, old}
+		if !newFirst {
+			conns = []*peerConn{old, next}
+		}
+		for _, k := range conns {
+			k.send(f.init)
+		}
+		if g := next.expect(protocol.TypeFileResume); g.Next > 1 {
+			t.Errorf("resumed at %d", g.Next)
+		} else {
+			f.k, f.last = next, int(g.Next)
+		}
+		for cancelled := false; !cancelled; {
+			cancelled = old.next().Type == protocol.TypeCancelFile
+		}
+		for i := f.last; i < f.total; i++ {
+			f.chunk(i, nil)
+		}
+		f.finish("")
+		if err := receive(t, f.end); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
