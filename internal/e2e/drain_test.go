@@ -188,13 +188,21 @@ func TestDrain_AFileGoesOnWhileEveryNodeIsReplaced(t *testing.T) {
 		}
 		up(t, c.Node(i))
 	}}
-	if err := connect("sender", func(o *client.Options) { o.ClientID = "camera" }).SendFile(ctx, "files", "film", int64(len(content)), source, client.FileOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	for dir := range dirs {
+	sender := connect("sender", func(o *client.Options) { o.ClientID = "camera" })
+	sending, enough := context.WithCancel(ctx)
+	sent := make(chan error, 1)
+	go func() {
+		sent <- sender.SendFile(sending, "files", "film", int64(len(content)), source, client.FileOptions{})
+	}()
+	for range dirs {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	}
+	// The sender is told only when the node that took the file over knows that no other receiver comes back.
+	enough()
+	<-sent
+	for dir := range dirs {
 		if got, err := os.ReadFile(filepath.Join(dir, "film")); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%d bytes arrived, %v", len(got), err)
 		}
