@@ -18,6 +18,7 @@ type checker struct {
 	messages map[string]*message
 	subs     map[string]map[string]*subscription // topic key, then subscriber
 	links    map[int]*link                       // by connection
+	leaving  map[string]map[int]time.Time        // unsubscribes without an answer: topic key and subscriber, then connection
 
 	published, deliveries, replays, retries, crashes int
 }
@@ -71,7 +72,8 @@ type try struct {
 }
 
 func newChecker() *checker {
-	return &checker{messages: map[string]*message{}, subs: map[string]map[string]*subscription{}, links: map[int]*link{}}
+	return &checker{messages: map[string]*message{}, subs: map[string]map[string]*subscription{}, links: map[int]*link{},
+		leaving: map[string]map[int]time.Time{}}
 }
 
 func (k *checker) violate(format string, args ...any) {
@@ -114,7 +116,12 @@ func (k *checker) handing(tick int64, c *conn, f *protocol.ClientFrame) {
 	case protocol.TypeSubscribe:
 		l.asked[tk] = true
 	case protocol.TypeUnsubscribe:
-		delete(k.subs[tk], c.device.subscriber(c))
+		who := c.device.subscriber(c)
+		delete(k.subs[tk], who)
+		if k.leaving[tk+who] == nil {
+			k.leaving[tk+who] = map[int]time.Time{}
+		}
+		k.leaving[tk+who][c.id] = time.Now()
 	case protocol.TypePublish:
 		id := string(f.MessageID)
 		mk := tk + "\x00" + id
@@ -139,7 +146,20 @@ func (k *checker) unsubscribed(c *conn, topic string) {
 	defer k.mu.Unlock()
 	tk := topicKey(c, topic)
 	delete(k.link(c).asked, tk)
-	delete(k.subs[tk], c.device.subscriber(c)) // one that another connection was confirmed meanwhile may be gone again
+	who := c.device.subscriber(c)
+	delete(k.subs[tk], who) // one that another connection was confirmed meanwhile may be gone again
+	delete(k.leaving[tk+who], c.id)
+}
+
+// inDoubt reports whether an unsubscribe through another connection of the subscriber may still be carried out: its
+// connection may end before the answer, and nothing is promised of which of the two comes last.
+func (k *checker) inDoubt(tk, who string, c *conn) bool {
+	for conn, at := range k.leaving[tk+who] {
+		if conn != c.id && time.Since(at) < 20*time.Second {
+			return true
+		}
+	}
+	return false
 }
 
 func (k *checker) subscribed(tick int64, c *conn, topic string) {
@@ -150,7 +170,7 @@ func (k *checker) subscribed(tick int64, c *conn, topic string) {
 		k.subs[tk] = map[string]*subscription{}
 	}
 	who := c.device.subscriber(c)
-	if k.subs[tk][who] == nil {
+	if k.subs[tk][who] == nil && !k.inDoubt(tk, who, c) {
 		k.subs[tk][who] = &subscription{since: tick, durable: c.device.durable(), got: map[string]bool{}, owed: map[string]*message{},
 			settled: map[string]time.Time{}, live: map[string]bool{}, away: map[string]bool{}}
 	}

@@ -105,8 +105,11 @@ func (c *conn) Send(_ session.Lane, p *session.Packet) bool {
 		return true
 	}
 	if c.dead {
-		if f.Type == protocol.TypeMessage {
+		switch f.Type {
+		case protocol.TypeMessage:
 			c.w.check.swallowed(c, string(f.Topic), string(f.MessageID))
+		case protocol.TypeUnsubscribeResponse:
+			c.w.check.unsubscribed(c, string(f.Topic))
 		}
 		return true
 	}
