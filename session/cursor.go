@@ -104,6 +104,7 @@ func (c *cursors) settle(ctx context.Context, part []*subscription) error {
 		s.acked, s.givenUp = nil, nil
 		s.mu.Unlock()
 	}
+	asked := c.node.clock()
 	rows, err := c.node.store.Settle(ctx, batch)
 	for i, s := range part {
 		s.mu.Lock()
@@ -115,6 +116,7 @@ func (c *cursors) settle(ctx context.Context, part []*subscription) error {
 			s.mu.Unlock()
 			continue
 		}
+		s.read = asked
 		again := len(s.acked)+len(s.givenUp) > 0
 		if s.listed = again; again {
 			c.add(s)
@@ -150,6 +152,10 @@ func (c *cursors) learn(s *subscription, row storage.Subscription) {
 		s.restart(row)
 		if t := s.subscriber.tenant.find(s.topic.Name); t != nil {
 			c.node.rewind(t)
+		}
+	case s.subscriber.scattered():
+		for _, conn := range s.subscriber.tenant.connsOf(s.subscriber) {
+			conn.ring(c.node.clock()) // what waited for this word
 		}
 	}
 }

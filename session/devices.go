@@ -143,7 +143,7 @@ func (c *Conn) adopt(ctx context.Context, user string) error {
 	}
 	defer release()
 	s := t.subscriber(key)
-	bump := len(t.connsOf(s)) == 0 && !c.node.online(ctx, t, key)
+	bump := len(t.connsOf(s)) == 0 && !c.node.elsewhere(ctx, t, key)
 	rows, err := c.node.store.Attach(ctx, t.id, key, bump)
 	if err != nil {
 		return errStore

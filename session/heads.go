@@ -11,11 +11,9 @@ import (
 )
 
 const (
-	headsEvery  = time.Second      // heads of active topics are announced
-	headsPoll   = 15               // so many times as seldom all are read
-	headsBatch  = 1000             // topics in one read
-	clockEvery  = 10 * time.Second // the store's clock is measured
-	leaseChecks = 3 * time.Second  // heartbeats
+	headsEvery = time.Second // heads of active topics are announced
+	headsPoll  = 15          // so many times as seldom all are read
+	headsBatch = 1000        // topics in one read
 )
 
 // heads tell the other nodes how far topics have come, and find out for this one: so a note that was lost is missed
@@ -119,63 +117,5 @@ func (h *heads) poll(ctx context.Context) {
 			t.learn(seqs[i], now)
 			t.mu.Unlock()
 		}
-	}
-}
-
-// tick does what is due every now and then: overdue publishes, the store's clock, heartbeats.
-func (n *Node) tick(ctx context.Context) {
-	n.measure(ctx)
-	n.heartbeat(ctx)
-	publishes := time.NewTicker(100 * time.Millisecond)
-	defer publishes.Stop()
-	clock := time.NewTicker(clockEvery)
-	defer clock.Stop()
-	lease := time.NewTicker(leaseChecks)
-	defer lease.Stop()
-	for {
-		select {
-		case <-publishes.C:
-			now := n.clock()
-			for _, k := range n.committers {
-				k.check(now)
-			}
-		case <-clock.C:
-			n.measure(ctx)
-		case <-lease.C:
-			n.heartbeat(ctx)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// self is what the node says of itself.
-func (n *Node) self() backplane.Node {
-	return backplane.Node{ID: n.cfg.NodeID, Started: n.started, Address: n.cfg.Address}
-}
-
-// heartbeat renews this node's lease and looks who else is there. When a node is gone, its last notes may be.
-func (n *Node) heartbeat(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	self := n.self()
-	if n.cfg.Describe != nil {
-		n.cfg.Describe(&self)
-	}
-	if n.bus.Heartbeat(ctx, self) != nil {
-		return
-	}
-	nodes, err := n.bus.Nodes(ctx)
-	if err != nil {
-		return
-	}
-	others := int64(0)
-	for _, other := range nodes {
-		if other.ID != n.cfg.NodeID {
-			others++
-		}
-	}
-	if was := n.peers.Swap(others); others < was {
-		n.heads.soon()
 	}
 }

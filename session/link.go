@@ -19,6 +19,7 @@ func (n *Node) Link(up bool) {
 		n.heads.soon()
 		return
 	}
+	n.review() // nor did words of clients that were taken over get here
 	n.begin(n.rejoin)
 }
 

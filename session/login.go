@@ -94,7 +94,7 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 	case len(here) > 0:
 		bump = false
 	default:
-		bump = !c.node.online(ctx, t, key)
+		bump = !c.node.elsewhere(ctx, t, key)
 	}
 	if rows, err = c.node.store.Attach(ctx, t.id, key, bump); err != nil {
 		return nil, nil, false, errStore
@@ -160,20 +160,26 @@ const takeOverPatience = 2 * time.Second
 
 // takeOver has other nodes let go of a subscriber, if one holds it. It reports whether one did.
 func (n *Node) takeOver(ctx context.Context, t *tenant, key storage.Subscriber) bool {
-	if !n.online(ctx, t, key) {
+	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
+	defer cancel()
+	if !n.elsewhere(ctx, t, key) {
 		return false
 	}
 	nodes, err := n.bus.Nodes(ctx)
-	if err != nil || len(nodes) < 2 {
-		return false
+	if err != nil {
+		return true
 	}
-	token, released := n.releases.expect(len(nodes) - 1)
+	others := 0
+	for _, other := range nodes {
+		if other.ID != n.cfg.NodeID {
+			others++
+		}
+	}
+	token, released := n.releases.expect(others)
 	defer n.releases.forget(token)
-	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
-	defer cancel()
 	err = n.bus.Tell(ctx, backplane.Command{Kind: backplane.TakeOver, Session: t.id, Name: t.name,
 		Subscriber: string(key), Node: n.cfg.NodeID, Token: token})
-	if err == nil {
+	if err == nil && others > 0 {
 		select {
 		case <-released:
 		case <-ctx.Done():
@@ -182,11 +188,11 @@ func (n *Node) takeOver(ctx context.Context, t *tenant, key storage.Subscriber) 
 	return true
 }
 
-// online reports whether any node holds a connection of a subscriber; false where nobody can say.
-func (n *Node) online(ctx context.Context, t *tenant, key storage.Subscriber) bool {
+// elsewhere reports whether another node holds a connection of a subscriber; false where nobody can say.
+func (n *Node) elsewhere(ctx context.Context, t *tenant, key storage.Subscriber) bool {
 	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
 	defer cancel()
-	list, err := n.bus.Online(ctx, t.id, []string{string(key)})
+	list, err := n.bus.Elsewhere(ctx, t.id, []string{string(key)})
 	return err == nil && len(list) == 1 && list[0]
 }
 
@@ -202,7 +208,11 @@ func (n *Node) release(ctx context.Context, cmd *backplane.Command) {
 		}
 		defer done()
 		if s := t.known(key); s != nil {
-			t.takenOver(s)
+			if n.leased(n.clock()) {
+				t.takenOver(s)
+			} else {
+				t.look(s) // a late word: the client may have come back since, and the rows know
+			}
 			if s.unflushed.Load() > 0 && n.cursors.flush(ctx) != nil {
 				return
 			}

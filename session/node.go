@@ -36,6 +36,7 @@ type Node struct {
 	heads      *heads
 	pulse      pulse
 	presence   *attendance
+	surrenders *surrenders
 	committers []*committer
 	turns      turns
 	releases   releases
@@ -45,6 +46,7 @@ type Node struct {
 	offset  atomic.Int64  // of the store's clock from ours, ns
 	down    atomic.Bool   // the backplane's subscribing side is dead
 	peers   atomic.Int64  // other living nodes
+	beaten  atomic.Int64  // when the last heartbeat that was taken began, by the node's clock; 0: none yet
 
 	background context.Context // of what connections have done in the background
 	cancel     context.CancelFunc
@@ -78,6 +80,7 @@ func New(cfg Config) (*Node, error) {
 	n.alarms = &alarms{wake: make(chan struct{}, 1)}
 	n.heads = &heads{node: n, wake: make(chan struct{}, 1)}
 	n.presence = &attendance{node: n, wake: make(chan struct{}, 1)}
+	n.surrenders = &surrenders{node: n, wake: make(chan struct{}, 1)}
 	for range cfg.Committers {
 		n.committers = append(n.committers, newCommitter(n))
 	}
@@ -108,8 +111,11 @@ func (n *Node) Run(ctx context.Context) error {
 	workers.Go(func() { n.presence.run(work) })
 	workers.Go(func() { n.files.run(work) })
 	workers.Go(func() { n.sweep(work) })
-	workers.Go(func() { n.tick(work) })
+	workers.Go(func() { n.check(work) })
+	workers.Go(func() { n.live(work) })
 	workers.Go(func() { n.pulse.run(work, n.clock) })
+	workers.Go(func() { n.standing(work) })
+	workers.Go(func() { n.surrenders.run(work) })
 	cursors.Go(func() { n.cursors.run(last) })
 
 	<-ctx.Done()

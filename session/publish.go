@@ -172,7 +172,7 @@ func (p *publish) start() *protocol.Error {
 	_, again := t.pending[p.copy.MessageID]
 	t.pending[p.copy.MessageID] = p
 	t.publishing.Unlock()
-	p.wary = !p.retry && !again && p.conn != nil && p.conn.mayResend()
+	p.wary = !p.retry && !again && (p.conn != nil && p.conn.mayResend() || !t.node.leased(p.started))
 	p.first = p.retry || again || p.wary || p.conn != nil && p.conn.appendsFirst(t)
 	if p.first && p.conn != nil {
 		p.conn.appendFirst(t)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/fastport/fastport/backplane"
@@ -70,7 +71,8 @@ func (r *releases) expect(nodes int) (token uint64, done <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.waiting == nil {
-		r.waiting = map[uint64]*release{}
+		// Every node hears every answer: numbers from 1 on would be other nodes' as well.
+		r.waiting, r.last = map[uint64]*release{}, rand.Uint64()
 	}
 	r.last++
 	w := &release{missing: nodes, done: make(chan struct{})}

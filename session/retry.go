@@ -1,5 +1,7 @@
 package session
 
+import "time"
+
 // ring is called when something of the connection is due: it sends again what is not acked, gives up what was sent
 // often enough, and goes on with what waits for room.
 //
@@ -12,7 +14,7 @@ func (c *Conn) ring(now int64) {
 		return
 	}
 	alive := c.alive.Load()
-	next, asked := int64(0), false
+	next, asked, look := int64(0), false, false
 	due := func(at int64) {
 		if next == 0 || at < next {
 			next = at
@@ -25,10 +27,17 @@ func (c *Conn) ring(now int64) {
 		case o.m.expires <= now:
 			c.expire(o.f, o.m)
 			return false
+		case o.f.elsewhere(o.m):
+			return false
 		case o.sent+interval > now:
 		case alive < o.sent:
 			asked = asked || c.pinged < o.sent
 			due(o.m.expires)
+			return true
+		case o.f.unsure(o.sent+interval, now):
+			o.f.sub.look()
+			look = true
+			due(o.sent + interval + lookPatience)
 			return true
 		case int(o.tries) >= limit:
 			c.giveUp(o)
@@ -48,6 +57,9 @@ func (c *Conn) ring(now int64) {
 		c.pinged = now
 		c.socket.Ping()
 	}
+	if look {
+		c.node.cursors.soon()
+	}
 	c.window.rest()
 	if next != 0 {
 		c.node.alarms.set(&c.alarm, next)
@@ -59,7 +71,28 @@ func (c *Conn) ring(now int64) {
 // is only this window's. mu is held.
 func (c *Conn) giveUp(o *out) {
 	c.node.figures.givenUp.Add(1)
-	if o.f.sub == nil || o.f.sub.subscriber.client() || o.f.sub.subscriber.alone() {
+	if o.f.sub == nil || o.f.sub.subscriber.client() {
+		o.m.settle(o.f.sub, true)
+		return
+	}
+	switch alone, known := o.f.sub.subscriber.alone(); {
+	case !known:
+		c.node.surrenders.add(surrender{o.m, o.f.sub, o.f.sub.attached()})
+	case alone:
 		o.m.settle(o.f.sub, true)
 	}
+}
+
+// lookPatience is how long a message that is due for a user waits for the row, which knows what they acked elsewhere.
+const lookPatience = int64(time.Second)
+
+// elsewhere reports whether the feed's user has acked m, through another node.
+func (f *feed) elsewhere(m *message) bool {
+	seq := m.seq.Load()
+	return seq != 0 && f.sub != nil && f.sub.subscriber.scattered() && f.sub.has(seq)
+}
+
+// unsure reports whether the user's row must be read before what was due at a time is sent again.
+func (f *feed) unsure(due, now int64) bool {
+	return f.sub != nil && f.sub.subscriber.scattered() && now < due+lookPatience && !f.sub.readSince(due)
 }

@@ -23,10 +23,15 @@ type subscriber struct {
 // client reports whether it is a clientId's: one connection at a time, which can be taken over.
 func (s *subscriber) client() bool { return s.key[0] == 'c' }
 
-// alone reports whether no other connection than one, here or perhaps elsewhere, can bring an ack.
-func (s *subscriber) alone() bool {
-	return s.connected.Load() <= 1 && s.tenant.node.peers.Load() == 0
+// alone reports whether no other connection than one can bring an ack. known is false where one may be on another node.
+func (s *subscriber) alone() (alone, known bool) {
+	n := s.tenant.node
+	alone = s.connected.Load() <= 1
+	return alone, !alone || n.peers.Load() == 0 && n.leased(n.clock())
 }
+
+// scattered reports whether acks may come to another node.
+func (s *subscriber) scattered() bool { return !s.client() && s.tenant.node.peers.Load() > 0 }
 
 // clientSubscriber and userSubscriber name durable subscribers; the two never meet.
 func clientSubscriber(id string) storage.Subscriber { return storage.Subscriber("c:" + id) }
@@ -48,6 +53,7 @@ type subscription struct {
 	attach  int64
 	epoch   string // the history that all of these are of
 	listed  bool   // in the cursors' hands
+	read    int64  // when the row was last asked for, by the node's clock
 }
 
 // settle records seq as acked or given up; the cursors carry it to the row.
@@ -69,11 +75,30 @@ func (s *subscription) settleSpan(lo, hi uint64, gaveUp bool) {
 	} else {
 		s.acked.Add(lo, hi)
 	}
+	s.list()
+}
+
+// list puts the subscription into the cursors' hands. mu is held.
+func (s *subscription) list() {
 	if !s.listed {
 		s.listed = true
 		s.subscriber.unflushed.Add(1)
 		s.subscriber.tenant.node.cursors.add(s)
 	}
+}
+
+// look has the row read soon, also where there is nothing to settle.
+func (s *subscription) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list()
+}
+
+// readSince reports whether the row was read since a time.
+func (s *subscription) readSince(at int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.read >= at
 }
 
 // has reports whether seq is settled.
@@ -118,6 +143,11 @@ func (s *subscription) union(row storage.Subscription) bool {
 		return false
 	}
 	s.settled = s.settled.Union(row.Settled)
+	if row.Attach > s.attach && !s.subscriber.client() {
+		// While this node was not counted among the living, another took the user's place. They are both theirs: but what
+		// was given up here was given up without knowing.
+		s.attach, s.givenUp = row.Attach, nil
+	}
 	return true
 }
 

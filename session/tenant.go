@@ -288,6 +288,28 @@ func (t *tenant) drop(s *subscriber, topic string) {
 	t.mu.Unlock()
 }
 
+// connected lists the durable subscribers that have connections here.
+func (t *tenant) connected() []*subscriber {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var list []*subscriber
+	for _, s := range t.subscribers {
+		if len(s.conns) > 0 {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// look has all rows of a subscriber read soon.
+func (t *tenant) look(s *subscriber) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, sub := range s.subs {
+		sub.look()
+	}
+}
+
 // takenOver closes a client's connection here: another node serves it.
 func (t *tenant) takenOver(s *subscriber) {
 	for _, c := range t.connsOf(s) {
