@@ -336,6 +336,17 @@ type faultyStore struct {
 	settled       int
 	reading       time.Duration // how long a read takes
 	epoch         string
+	asked         []int // sessions in each read of their states
+}
+
+func (s *faultyStore) States(ctx context.Context, ids []string) ([]storage.State, error) {
+	if err := s.fault(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.asked = append(s.asked, len(ids))
+	s.mu.Unlock()
+	return s.Store.States(ctx, ids)
 }
 
 func (s *faultyStore) fail(err error) { s.mu.Lock(); s.broken = err; s.mu.Unlock() }
@@ -465,6 +476,7 @@ type faultyPlane struct {
 	fenceless bool // joins and fences are not answered
 	muteNotes bool // notes are not answered
 	mute      bool // announces and notes are not answered
+	frozen    bool // what is no routing is not answered
 	age       time.Duration
 	leaseless bool // leases cannot be asked for
 }
@@ -507,6 +519,53 @@ func (p *faultyPlane) Settle(n *backplane.Note, done func(error)) {
 		done = func(error) {}
 	}
 	p.Backplane.Settle(n, done)
+}
+
+// answers waits with the caller while what carries the backplane does not answer.
+func (p *faultyPlane) answers(ctx context.Context) error {
+	p.mu.Lock()
+	frozen := p.frozen
+	p.mu.Unlock()
+	if frozen {
+		<-ctx.Done()
+		return backplane.ErrUnavailable
+	}
+	return nil
+}
+
+func (p *faultyPlane) Tell(ctx context.Context, c backplane.Command) error {
+	if err := p.answers(ctx); err != nil {
+		return err
+	}
+	return p.Backplane.Tell(ctx, c)
+}
+
+func (p *faultyPlane) SetPresence(ctx context.Context, session, user string, connections int) error {
+	if err := p.answers(ctx); err != nil {
+		return err
+	}
+	return p.Backplane.SetPresence(ctx, session, user, connections)
+}
+
+func (p *faultyPlane) Elsewhere(ctx context.Context, session string, users []string) ([]bool, error) {
+	if err := p.answers(ctx); err != nil {
+		return nil, err
+	}
+	return p.Backplane.Elsewhere(ctx, session, users)
+}
+
+func (p *faultyPlane) Heartbeat(ctx context.Context, n backplane.Node) error {
+	if err := p.answers(ctx); err != nil {
+		return err
+	}
+	return p.Backplane.Heartbeat(ctx, n)
+}
+
+func (p *faultyPlane) Nodes(ctx context.Context) ([]backplane.Node, error) {
+	if err := p.answers(ctx); err != nil {
+		return nil, err
+	}
+	return p.Backplane.Nodes(ctx)
 }
 
 func (p *faultyPlane) lost() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.fenceless }

@@ -18,23 +18,23 @@ const (
 // done: the word of the node through which one was dropped or suspended may have been lost. The reads of a round are
 // spread over it.
 func (n *Node) standing(ctx context.Context) {
-	pause := time.NewTimer(standingEvery)
-	defer pause.Stop()
+	tick := time.NewTicker(standingEvery)
+	defer tick.Stop()
 	var list []*tenant
 	for {
 		select {
-		case <-pause.C:
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 		if len(list) == 0 {
 			list = n.connectedTenants()
+			reads := (len(list) + standingBatch - 1) / standingBatch
+			tick.Reset(standingEvery / time.Duration(max(reads, 1)))
 		}
 		part := list[:min(len(list), standingBatch)]
-		rounds := (len(list) + standingBatch - 1) / standingBatch
 		list = list[len(part):]
 		n.compare(ctx, part)
-		pause.Reset(standingEvery / time.Duration(max(rounds, 1)))
 	}
 }
 
