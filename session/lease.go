@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	clockEvery = 10 * time.Second // the store's clock is measured
-	beatEvery  = 3 * time.Second  // heartbeats
+	clockEvery  = 10 * time.Second // the store's clock is measured
+	leaseChecks = 3 * time.Second  // heartbeats
 )
 
 // check looks for publishes that have waited too long, until ctx is done.
@@ -36,7 +36,7 @@ func (n *Node) live(ctx context.Context) {
 	n.measure(ctx)
 	clock := time.NewTicker(clockEvery)
 	defer clock.Stop()
-	lease := time.NewTicker(beatEvery)
+	lease := time.NewTicker(leaseChecks)
 	defer lease.Stop()
 	for {
 		select {
