@@ -170,7 +170,7 @@ func (ft *filesTest) resume(p *filePeer, next int) {
 func (ft *filesTest) chunks(p *filePeer, from, to int) int {
 	ft.Helper()
 	for i := from; i < to; i++ {
-		wait, err := ft.files.chunk(p, protocol.AppendChunk(nil, protocol.Chunk{FileID: []byte(testFile), Index: uint32(i), Payload: []byte{byte(i)}}))
+		wait, err := ft.files.chunk(p, chunkFrame(i))
 		if err != nil {
 			ft.Fatalf("chunk %d: %v", i, err)
 		}
@@ -180,6 +180,11 @@ func (ft *filesTest) chunks(p *filePeer, from, to int) int {
 		}
 	}
 	return to - from
+}
+
+// chunkFrame is a chunk of the test's file.
+func chunkFrame(i int) []byte {
+	return protocol.AppendChunk(nil, protocol.Chunk{FileID: []byte(testFile), Index: uint32(i), Payload: []byte{byte(i)}})
 }
 
 // got waits and returns what was sent on a socket since the last call.
