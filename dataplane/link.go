@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ type link struct {
 }
 
 var _ session.Link = (*link)(nil)
+
+var errStopped = errors.New("dataplane: nobody reads this any more")
 
 func newLink(ctx context.Context) *link {
 	l := &link{wake: make(chan struct{}, 1)}
@@ -70,8 +73,8 @@ func (l *link) notify() {
 	}
 }
 
-// take waits for something to send. io.EOF: all of a closed link is sent.
-func (l *link) take() ([][]byte, error) {
+// take waits for something to send, until stop. io.EOF: all of a closed link is sent.
+func (l *link) take(stop <-chan struct{}) ([][]byte, error) {
 	for {
 		l.mu.Lock()
 		batch, closed := l.queue, l.closed
@@ -87,6 +90,8 @@ func (l *link) take() ([][]byte, error) {
 		}
 		select {
 		case <-l.wake:
+		case <-stop:
+			return nil, errStopped
 		case <-l.ctx.Done():
 		}
 	}
@@ -102,7 +107,7 @@ func (l *link) sent(n int) {
 // pump writes what is queued until the link ends.
 func (l *link) pump(w io.Writer, flush func() error) {
 	for {
-		batch, err := l.take()
+		batch, err := l.take(nil)
 		if err != nil {
 			return
 		}
@@ -121,16 +126,18 @@ func (l *link) pump(w io.Writer, flush func() error) {
 }
 
 // body is the same for whoever reads it instead.
-func (l *link) body() io.ReadCloser { return &body{l: l} }
+func (l *link) body() io.ReadCloser { return &body{l: l, stop: make(chan struct{})} }
 
 type body struct {
 	l     *link
 	batch [][]byte
+	once  sync.Once
+	stop  chan struct{}
 }
 
 func (b *body) Read(p []byte) (n int, err error) {
 	if len(b.batch) == 0 {
-		if b.batch, err = b.l.take(); err != nil {
+		if b.batch, err = b.l.take(b.stop); err != nil {
 			return 0, err
 		}
 	}
@@ -145,4 +152,9 @@ func (b *body) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-func (b *body) Close() error { return nil }
+// Close ends a Read that waits: the other end is gone, and the client of HTTP/2 tells nobody of it before its own part
+// has returned.
+func (b *body) Close() error {
+	b.once.Do(func() { close(b.stop) })
+	return nil
+}
