@@ -173,12 +173,12 @@ func TestKeepalive_ClosesHalfFramesThatMakeNoProgress(t *testing.T) {
 // Every write ends in the middle of a message, and none of the messages takes long.
 func TestKeepalive_AMessageStraddlingEveryReadIsNotHalf(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg Config) {
-		cfg.FrameTimeout, cfg.FrameRate = 100*time.Millisecond, 1<<30
+		cfg.FrameTimeout, cfg.FrameRate = 2*time.Second, 1<<30
 		r := start(t, cfg, nil)
 		c := r.dial()
 		f := frame(0x82, "message")
 		c.write(f[:5])
-		for range 30 {
+		for began := time.Now(); time.Since(began) < 3*time.Second; {
 			c.write(append(slices.Clone(f[5:]), f[:5]...))
 			time.Sleep(10 * time.Millisecond) // the sender's pace
 		}
