@@ -76,12 +76,12 @@ func TestLease_ALateTakeOverEndsNoNewerConnection(t *testing.T) {
 		back := far.dial("back")
 		back.hand(`{"type":"init","sessionName":"s","password":"password","protocol":2,"clientId":"b"}`)
 		time.Sleep(4 * time.Second)
+		if !back.last(protocol.TypeInitResponse).Success {
+			t.Fatal("not logged in")
+		}
 		far.Command(&backplane.Command{Kind: backplane.TakeOver, Session: back.peer.(*Conn).tenant.id, Name: "s", Subscriber: "c:b", Node: "n1"})
 		time.Sleep(2 * time.Second)
 		back.wantClosed(0)
-		if !back.last(protocol.TypeInitResponse).Success {
-			t.Error("not logged in")
-		}
 		far.thaw()
 	})
 }
