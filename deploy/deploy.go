@@ -47,7 +47,7 @@ func At(settings, listen string, nodes []Node) string {
 				switch word {
 				case "node-1:3000":
 					return n.Addr
-				case "9100":
+				case "9090":
 					return n.Ops
 				}
 				return n.Name

@@ -47,7 +47,7 @@ var fronts = []*front{
 		_, port, _ := net.SplitHostPort(d.Addr)
 		text := "{\n\tadmin off\n}\n" + deploy.At(deploy.Caddy, ":"+port, places) // the admin API has a port of its own
 		// It knows one health port for all nodes, which those of one machine cannot have: here it asks where clients do.
-		text = strings.Replace(strings.Replace(text, "health_port 9100\n", "\n", 1), "health_uri /readyz", "health_uri /", 1)
+		text = strings.Replace(strings.Replace(text, "health_port 9090\n", "\n", 1), "health_uri /readyz", "health_uri /", 1)
 		return program(d, "caddy", text, "run", "--adapter", "caddyfile", "--config")
 	}},
 }

@@ -81,7 +81,7 @@ func TestCompose_EveryNodeIsOneThatStarts(t *testing.T) {
 		if len(c.Warnings) > 0 {
 			t.Errorf("%s warns: %q", name, c.Warnings)
 		}
-		if !c.Cluster() || c.NodeID != name || c.Port != 3000 || c.MetricsPort != 9100 {
+		if !c.Cluster() || c.NodeID != name || c.Port != 3000 || c.MetricsPort != 9090 {
 			t.Errorf("%s: cluster %v, node %s, ports %d and %d", name, c.Cluster(), c.NodeID, c.Port, c.MetricsPort)
 		}
 		if grace, err := time.ParseDuration(service.StopGrace); err != nil || grace <= c.DrainTimeout {
@@ -110,6 +110,26 @@ func TestCompose_EveryNodeIsOneThatStarts(t *testing.T) {
 				t.Errorf("%s of %s stands on a command line", name, service)
 			}
 		}
+	}
+}
+
+func TestDeployDocs_NameSettingsThatThereAre(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, s := range new(Config).settings() {
+		known[s.Name] = true
+	}
+	named := regexp.MustCompile(`\b[A-Z]+(?:_[A-Z]+)+\b`).FindAllString(string(raw), -1)
+	for _, name := range named {
+		if !known[name] {
+			t.Errorf("docs/deploy.md speaks of %s, which is no setting", name)
+		}
+	}
+	if len(named) < 20 {
+		t.Errorf("%d settings were found: the search is broken", len(named))
 	}
 }
 

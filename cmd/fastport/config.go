@@ -132,7 +132,7 @@ func (c *Config) settings() []setting {
 		{"Cluster", "REDIS_URL", "", "Redis: makes this a node of a cluster, with all others that have the same Redis and Postgres.", secretValue{&c.RedisURL, "an address like redis://:password@host:6379, or rediss:// for TLS; for Sentinel redis://sentinel:26379?master_name=mymaster&addr=sentinel-2:26379"}},
 		{"", "REDIS_URLS", "", "The same, where it is a Redis Cluster; instead of REDIS_URL.", secretValue{&c.RedisURLs, "addresses of some of its nodes, separated by commas, like redis://:password@a:6379,redis://:password@b:6379"}},
 		{"", "CLUSTER_PORT", "0", "Where other nodes send files to this one; 0: any free port.", port(&c.ClusterPort)},
-		{"", "CLUSTER_ADDRESS", "", "What other nodes dial for it; none: the address of this machine by which it reaches Redis.", textValue{&c.ClusterAddress, "a host name or address, with :port or without"}},
+		{"", "CLUSTER_ADDRESS", "", "What other nodes dial for it; none: HOST, where that is one address, else the address of this machine by which it reaches Redis.", textValue{&c.ClusterAddress, "a host name or address, with :port or without"}},
 		{"", "CLUSTER_SECRET", "", "What nodes prove to each other with; none: derived from MASTER_KEY.", secretValue{&c.ClusterSecret, "at least 16 characters, the same on every node"}},
 
 		{"Secrets at rest", "MASTER_KEY", "", "Seals what the store keeps of clients' push credentials; none: one is made in MASTER_KEY_FILE. A cluster needs it, the same on every node.", keyValue{&c.MasterKey}},
