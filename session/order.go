@@ -38,10 +38,8 @@ func (c *Conn) appendedFirst(t *topic) {
 	}
 }
 
-// mayResend reports whether a publish of this connection may be known elsewhere though it does not say so: a version 1
-// client has no word for it, and the node has not lived as long as ids are kept; or it waited here while the node stood
-// still, and its client has sent it through another one since.
+// mayResend reports whether a publish of this connection may be a resend that does not say so, of something that this
+// node cannot know: a version 1 client has no word for it, and the node has not lived as long as ids are kept.
 func (c *Conn) mayResend() bool {
-	n := c.node
-	return c.version == protocol.Version1 && time.Since(n.started) < protocol.DedupeWindow || n.pulse.stoodStill(n.clock())
+	return c.version == protocol.Version1 && time.Since(c.node.started) < protocol.DedupeWindow
 }

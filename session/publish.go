@@ -172,8 +172,11 @@ func (p *publish) start() *protocol.Error {
 	_, again := t.pending[p.copy.MessageID]
 	t.pending[p.copy.MessageID] = p
 	t.publishing.Unlock()
-	p.wary = !p.retry && !again && (p.conn != nil && p.conn.mayResend() || !t.node.leased(p.started))
-	p.first = p.retry || again || p.wary || p.conn != nil && p.conn.appendsFirst(t)
+	// What waited here while the node stood still its client may have sent through another one since. In no hurry: the
+	// store is as slow to come back as everything else.
+	late := p.conn != nil && t.node.pulse.stoodStill(p.started)
+	p.wary = !p.retry && !again && !late && (p.conn != nil && p.conn.mayResend() || !t.node.leased(p.started))
+	p.first = p.retry || again || p.wary || late || p.conn != nil && p.conn.appendsFirst(t)
 	if p.first && p.conn != nil {
 		p.conn.appendFirst(t)
 	}

@@ -252,8 +252,8 @@ func (l *load) finish() {
 	l.receipts.Wait()
 	l.check.Finish(l.now())
 	for _, p := range l.peers {
-		if n := p.unanswered(); n > 0 && p.twin {
-			l.check.Broken(Unanswered, l.now(), "%d publishes through two nodes at once were answered by one of them only", n)
+		if n := p.halfAnswered(); n > 0 {
+			l.check.Broken(Unanswered, l.now(), "%s: %d publishes were acked, but not by every node and in every way that they must be", p.name(), n)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fastport/fastport/client/e2ee"
 	"github.com/fastport/fastport/protocol"
 )
 
@@ -35,18 +34,6 @@ type peer struct {
 	asleep  time.Duration // it reads nothing until then
 	ready   chan struct{} // closed once it has logged in and subscribed for the first time
 	started bool
-}
-
-// sending is a message that is published and not answered.
-type sending struct {
-	id        ID
-	topic     string
-	messageID string
-	payload   string
-	order     int
-	tries     int
-	sent      time.Duration
-	notBefore time.Duration
 }
 
 const (
@@ -127,7 +114,9 @@ func (p *peer) session(ctx context.Context, url string) error {
 		case protocol.TypeAckReceived:
 			p.acked(&f)
 		case protocol.TypePublishResponse:
-			if !f.Success {
+			if f.Success {
+				p.told(&f)
+			} else {
 				p.refused(&f)
 			}
 		case protocol.TypeReconnect:
@@ -241,72 +230,6 @@ func (p *peer) message(w *wire, f *protocol.ServerFrame) error {
 		p.reader.Settled(id, p.l.now())
 	}
 	return nil
-}
-
-// publish sends a new message. False: too many are unanswered.
-func (p *peer) publish(topic int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.pending) >= maxSending {
-		return false
-	}
-	id, messageID, payload := p.l.check.Publish(*p.publisher, topic, p.l.now())
-	p.add(id, messageID, payload)
-	return true
-}
-
-// add takes a message to be sent; the caller holds mu.
-func (p *peer) add(id ID, messageID, payload string) {
-	p.order++
-	s := &sending{id: id, topic: topicName(id.Topic), messageID: messageID, payload: payload, order: p.order}
-	p.pending[messageID] = s
-	if p.conn != nil {
-		p.send(s)
-	}
-}
-
-// send sends a message, again perhaps; the caller holds mu.
-func (p *peer) send(s *sending) {
-	f := protocol.ClientFrame{
-		Type: protocol.TypePublish, Topic: []byte(s.topic), MessageID: []byte(s.messageID), QoS: 1,
-		Data: []byte(s.payload), HasData: true, Retry: s.tries > 0 && p.login.version > 1,
-	}
-	if p.login.version == 1 {
-		f.Hash = []byte(e2ee.Hash(f.Data))
-	}
-	s.tries++
-	s.sent, s.notBefore = p.l.now(), 0
-	p.conn.send(&f) // a failure ends the connection
-}
-
-func (p *peer) acked(f *protocol.ServerFrame) {
-	p.mu.Lock()
-	s := p.pending[string(f.MessageID)]
-	delete(p.pending, string(f.MessageID))
-	p.mu.Unlock()
-	if s == nil {
-		return
-	}
-	tries := s.tries
-	if p.twin {
-		tries++ // its place may be that of the other's
-	}
-	p.l.check.Acked(s.id, tries, f.Seq, p.l.now())
-}
-
-func (p *peer) refused(f *protocol.ServerFrame) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.pending[string(f.MessageID)]
-	if s == nil {
-		return
-	}
-	if f.Retryable || f.Code.Retryable() {
-		s.notBefore = p.l.now() + 250*time.Millisecond + p.l.jitter(500*time.Millisecond)
-		return
-	}
-	delete(p.pending, s.messageID)
-	p.l.check.Failed(s.id, Refused, &protocol.Error{Code: f.Code, Text: f.Text}, p.l.now())
 }
 
 // sleep has the peer read nothing until then, nor say anything.

@@ -79,6 +79,9 @@ func (p *plan) strangers() {
 	}
 }
 
+// plainShare is how much of all is published on plain sockets.
+const plainShare = 0.1
+
 // plain are clients that speak frames themselves, of both versions. They publish too, some of them where they subscribe.
 func (p *plan) plain() {
 	const (
@@ -105,7 +108,7 @@ func (p *plan) plain() {
 		peer.publisher = &Publisher{Session: plainSession, Number: i, Own: peer.box, V1: version == 1}
 		p.peer(peer)
 		l.sources = append(l.sources, source{
-			topics: some(min(topics, l.o.Topics)), share: 0.05 / peers,
+			topics: some(min(topics, l.o.Topics)), share: plainShare / peers,
 			publish: func(_ context.Context, topic int) bool { return peer.publish(topic) },
 		})
 	}

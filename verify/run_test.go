@@ -137,7 +137,7 @@ func TestRun_CatchesALyingBroker(t *testing.T) {
 		{name: "a publish is acked and thrown away", want: Lost, lie: func() lie {
 			left := times(2)
 			return func(c *lied, toClient bool, f map[string]any, _ string) bool {
-				if c.who != "socket-1-v2" || f["type"] != "publish" || !left() {
+				if !strings.HasPrefix(c.who, "socket-") || !strings.HasSuffix(c.who, "v2") || f["type"] != "publish" || !left() {
 					return true
 				}
 				c.tell(fmt.Sprintf(`{"type":"ack_received","messageId":%q,"topic":%q}`, f["messageId"], f["topic"]))
@@ -148,7 +148,7 @@ func TestRun_CatchesALyingBroker(t *testing.T) {
 		{name: "a publish is never answered", want: Unanswered, lie: func() lie {
 			victim := ""
 			return func(c *lied, toClient bool, f map[string]any, _ string) bool {
-				if c.who == "socket-1-v2" && f["type"] == "publish" && victim == "" {
+				if strings.HasPrefix(c.who, "socket-") && f["type"] == "publish" && victim == "" {
 					victim = field(f, "messageId")
 				}
 				return f["type"] != "publish" || field(f, "messageId") != victim
@@ -262,7 +262,11 @@ func TestRun_CatchesALyingBroker(t *testing.T) {
 		{name: "a publisher gets its own message", want: Echo, lie: func() lie {
 			left := times(1)
 			return func(c *lied, toClient bool, f map[string]any, text string) bool {
-				if c.who == "socket-1-v2" && f["type"] == "publish" && field(f, "topic") == topicName(2) && left() {
+				switch {
+				case !strings.HasPrefix(c.who, "socket-"):
+				case f["type"] == "subscribe":
+					c.memory[field(f, "topic")] = true
+				case f["type"] == "publish" && c.memory[field(f, "topic")] == true && left():
 					c.tell(edited(text, "type", "message"))
 				}
 				return true

@@ -31,7 +31,8 @@ func (c *Checker) judge(p suspicion, end bool) bool {
 	}
 	if first.tries == 1 && later.tries == 1 {
 		id := ID{p.s.key.session, p.s.key.publisher, p.s.key.topic, p.n}
-		c.add(Disorder, p.at, "%s got %s after number %d of the same publisher (replay %v)", p.box.name, c.names.messageID(id), p.later, p.replayed)
+		c.add(Disorder, p.at, "%s got %s (seq %d, published at %v, acked at %v) after number %d of the same publisher (seq %d, published at %v), replay %v",
+			p.box.name, c.names.messageID(id), first.seq, first.published, first.acked, p.later, later.seq, later.published, p.replayed)
 	}
 	return true
 }
