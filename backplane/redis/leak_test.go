@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -11,6 +12,8 @@ import (
 
 // TestMain fails the package where a goroutine of its own, or of the client that it uses, outlives its tests.
 func TestMain(m *testing.M) {
+	// They wait for leases and patience most of the time: as many together as there are processors would take minutes.
+	flag.Set("test.parallel", "8")
 	code := m.Run()
 	deadline := time.Now().Add(5 * time.Second)
 	for left := leaked(); len(left) > 0; left = leaked() {
