@@ -69,8 +69,11 @@ func (r *Redis) add(d *daemon.Daemon) error {
 	return nil
 }
 
-// Addr is the master's host:port.
-func (r *Redis) Addr() string { return r.current().Addr }
+// Addr is the master's host:port, as Sentinels say where there are any.
+func (r *Redis) Addr() string {
+	r.ask()
+	return r.current().Addr
+}
 
 // URL is how the nodes find it without a Link: its REDIS_URL.
 func (r *Redis) URL() string {
@@ -103,11 +106,16 @@ func (r *Redis) Thaw() error {
 	return r.hurt.Thaw()
 }
 
-// Restart kills the master, if it runs, and brings it back empty at once.
+// Restart brings a killed server back, or kills the master and brings it back at once; empty, both ways. Where Sentinels
+// have chosen another meanwhile, it comes back as that one's replica.
 func (r *Redis) Restart() error {
 	r.op.Lock()
 	defer r.op.Unlock()
+	r.ask()
 	d := r.current()
+	if r.hurt != nil && !r.hurt.Running() {
+		d = r.hurt
+	}
 	if d.Running() {
 		if err := d.Kill(); err != nil {
 			return err
@@ -119,10 +127,12 @@ func (r *Redis) Restart() error {
 func (r *Redis) harm(how func(*daemon.Daemon) error) error {
 	r.op.Lock()
 	defer r.op.Unlock()
+	r.ask()
 	r.hurt = r.current()
 	return how(r.hurt)
 }
 
+// current is who was the master when Sentinels were asked last.
 func (r *Redis) current() *daemon.Daemon {
 	r.mu.Lock()
 	defer r.mu.Unlock()

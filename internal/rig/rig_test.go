@@ -113,6 +113,10 @@ func TestCluster_EveryPartDiesAndComesBackAtItsAddress(t *testing.T) {
 		t.Error("the master is the one before the failover")
 	}
 	must(t, c.Redis.Restart())
+	before = c.Redis.Addr()
+	must(t, c.Redis.Freeze())
+	eventually(t, "Sentinels choose another than the frozen master", func() bool { return c.Redis.Addr() != before })
+	must(t, c.Redis.Thaw())
 	must(t, c.Postgres.Kill())
 	must(t, c.Postgres.Restart())
 	must(t, c.Postgres.Freeze())

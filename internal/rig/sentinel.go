@@ -30,7 +30,7 @@ sentinel failover-timeout %[3]s 5000
 
 // startSentinels returns once three of them know each other and the replica.
 func (r *Redis) startSentinels(ctx context.Context, c *Cluster) error {
-	_, master, _ := net.SplitHostPort(r.Addr())
+	_, master, _ := net.SplitHostPort(r.current().Addr)
 	for i := range 3 {
 		d, err := c.daemon(fmt.Sprintf("sentinel-%d", i+1))
 		if err != nil {
@@ -67,6 +67,7 @@ func (r *Redis) Failover() error {
 	}
 	r.op.Lock()
 	defer r.op.Unlock()
+	r.ask()
 	old := r.current()
 	if err := old.Kill(); err != nil {
 		return err
@@ -77,19 +78,12 @@ func (r *Redis) Failover() error {
 // settle waits until the Sentinels have agreed on a master other than old, and brings old back as its replica.
 func (r *Redis) settle(old *daemon.Daemon) error {
 	err := r.await(context.Background(), "the Sentinels have chosen another master", func(ctx context.Context, s *redis.SentinelClient) bool {
-		at, err := s.GetMasterAddrByName(ctx, masterName).Result()
-		if err != nil || len(at) != 2 {
+		d := r.named(ctx, s)
+		if d == nil || d == old {
 			return false
 		}
-		for _, d := range r.servers {
-			if d != old && d.Addr == net.JoinHostPort(at[0], at[1]) {
-				r.mu.Lock()
-				r.master = d
-				r.mu.Unlock()
-				return true
-			}
-		}
-		return false
+		r.follow(d)
+		return true
 	})
 	if err != nil {
 		return err
@@ -97,12 +91,53 @@ func (r *Redis) settle(old *daemon.Daemon) error {
 	return old.Start()
 }
 
+// ask takes down whom the Sentinels call the master: they may have chosen another at any time. Most of them must say so:
+// one may not have heard of it yet.
+func (r *Redis) ask() {
+	votes := map[*daemon.Daemon]int{}
+	for _, d := range r.sentinels {
+		s := sentinelAt(d)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if named := r.named(ctx, s); named != nil {
+			if votes[named]++; votes[named] > len(r.sentinels)/2 {
+				r.follow(named)
+			}
+		}
+		cancel()
+		s.Close()
+	}
+}
+
+// named is the server that a Sentinel calls the master; nil where it says nothing of use.
+func (r *Redis) named(ctx context.Context, s *redis.SentinelClient) *daemon.Daemon {
+	at, err := s.GetMasterAddrByName(ctx, masterName).Result()
+	if err != nil || len(at) != 2 {
+		return nil
+	}
+	for _, d := range r.servers {
+		if d.Addr == net.JoinHostPort(at[0], at[1]) {
+			return d
+		}
+	}
+	return nil
+}
+
+func (r *Redis) follow(master *daemon.Daemon) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.master = master
+}
+
+func sentinelAt(d *daemon.Daemon) *redis.SentinelClient {
+	return redis.NewSentinelClient(&redis.Options{Addr: d.Addr, ReadTimeout: time.Second})
+}
+
 // await asks every Sentinel until all of them say so.
 func (r *Redis) await(ctx context.Context, claim string, says func(context.Context, *redis.SentinelClient) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, daemon.Patience)
 	defer cancel()
 	for _, d := range r.sentinels {
-		s := redis.NewSentinelClient(&redis.Options{Addr: d.Addr, ReadTimeout: time.Second})
+		s := sentinelAt(d)
 		defer s.Close()
 		for !says(ctx, s) {
 			if !daemon.Pause(ctx) {
