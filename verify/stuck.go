@@ -15,25 +15,26 @@ import (
 // busy.
 const silence = 45 * time.Second
 
-// halfOpen is a client whose socket stays open and that says nothing more, not even to a ping.
-func halfOpen(ctx context.Context, s *stage, node int) (open int) { return s.mute(ctx, node, 1) }
+// halfOpen is a client whose socket stays open and that says nothing more, not even to a ping. It subscribes to nothing,
+// so that nothing but pings tells.
+func halfOpen(ctx context.Context, s *stage, node int) (open int) { return s.mute(ctx, node, 1, 0) }
 
 // stuckReaders are fifty that subscribe to what is busy and stop reading; a durable subscriber among them, which
 // the checker holds the broker to, comes back later and must have lost nothing.
 func stuckReaders(ctx context.Context, s *stage, node int) (open int) {
 	s.l.sleeper.sleep(s.l.now() + silence)
-	return s.mute(ctx, node, 49)
+	return s.mute(ctx, node, 49, min(4, s.l.o.Topics))
 }
 
 // mute connects clients to a node that fall silent, and returns how many of them the server has not closed.
-func (s *stage) mute(ctx context.Context, node, count int) int {
+func (s *stage) mute(ctx context.Context, node, count, topics int) int {
 	t := s.l.tenants[plainSession]
 	o := login{session: t.name, password: t.password, version: 2, tls: s.l.o.TLS}
 	var wg sync.WaitGroup
 	var open atomic.Int64
 	for range count {
 		wg.Go(func() {
-			if s.muteOne(ctx, s.l.o.URLs[node], o) {
+			if s.muteOne(ctx, s.l.o.URLs[node], o, topics) {
 				open.Add(1)
 			}
 		})
@@ -44,7 +45,7 @@ func (s *stage) mute(ctx context.Context, node, count int) int {
 
 // muteOne reports whether the socket is still open at the end. One that cannot be opened, its node being down for a
 // moment, is not.
-func (s *stage) muteOne(ctx context.Context, url string, o login) (open bool) {
+func (s *stage) muteOne(ctx context.Context, url string, o login, topics int) (open bool) {
 	w, _, err := dialWire(ctx, url, o)
 	if err != nil {
 		return false
@@ -53,7 +54,7 @@ func (s *stage) muteOne(ctx context.Context, url string, o login) (open bool) {
 	if tcp, ok := w.nc.(*net.TCPConn); ok {
 		tcp.SetReadBuffer(4 << 10) // so that what is not read soon fills the server's queue
 	}
-	for t := range min(4, s.l.o.Topics) {
+	for t := range topics {
 		if w.send(&protocol.ClientFrame{Type: protocol.TypeSubscribe, Topic: []byte(topicName(t)), QoS: 1}) != nil {
 			return false
 		}
