@@ -382,3 +382,21 @@ func TestSession_GoneClosesItsConnections(t *testing.T) {
 		}
 	})
 }
+
+// Two nodes at once find nobody to take over: the one that was first finds out by its row.
+func TestAttach_ThroughTwoNodesAtOnceLeavesOne(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		near, far := b.node(), b.node()
+		time.Sleep(4 * time.Second) // a heartbeat
+		first := near.connect("s", "c:a", 2)
+		first.subscribe("t")
+		far.store.Attach(b.Context(), first.peer.(*Conn).tenant.id, "c:a", true) // as its log-in does, which saw nobody
+		near.connect("s", "", 2).publish("t", "m1")
+		first.leave()
+		late := near.connect("s", "c:a", 2)
+		far.store.Attach(b.Context(), late.peer.(*Conn).tenant.id, "c:a", true)
+		time.Sleep(2 * time.Second) // nothing is acked
+		late.wantClosed(protocol.CloseTakenOver)
+	})
+}

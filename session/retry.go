@@ -32,6 +32,10 @@ func (c *Conn) ring(now int64) {
 		case o.sent+interval > now:
 		case alive < o.sent:
 			asked = asked || c.pinged < o.sent
+			if o.f.unsure(o.sent+interval, now) {
+				o.f.sub.look() // meanwhile
+				look = true
+			}
 			due(o.m.expires)
 			return true
 		case o.f.unsure(o.sent+interval, now):

@@ -236,6 +236,9 @@ func (t *tenant) acquire(s *subscriber, row storage.Subscription) *subscription 
 	sub.refs++
 	t.mu.Unlock()
 	sub.merge(row)
+	if t.node.peers.Load() > 0 {
+		sub.look() // the client may be logging in through another node at this very moment
+	}
 	return sub
 }
 
