@@ -241,7 +241,7 @@ func (c *Client) replace(k *conn, b *backoff) *conn {
 		c.end(err)
 		return nil
 	}
-	c.fault(err)
+	c.fault(&ConnectionError{Err: err})
 	c.places.skip()
 	if time.Since(k.born) > stable {
 		b.reset()

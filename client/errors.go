@@ -43,6 +43,13 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("client: connection closed by the server: %d %s", e.Code, e.Reason)
 }
 
+// ConnectionError tells OnError why a connection was lost. The client makes another by itself.
+type ConnectionError struct{ Err error }
+
+func (e *ConnectionError) Error() string { return "client: connection lost: " + e.Err.Error() }
+
+func (e *ConnectionError) Unwrap() error { return e.Err }
+
 // MessageError tells OnError about one message.
 type MessageError struct {
 	Topic     string

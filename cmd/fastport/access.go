@@ -149,7 +149,8 @@ func (a *access) connect(ctx context.Context, p profile, say sayFunc, change fun
 	}
 	o.OnMove = func() { say("the node is going: moved to another") }
 	o.OnError = func(err error) {
-		if !errors.Is(err, client.ErrClosed) {
+		var lost *client.ConnectionError // OnState tells that, in a line
+		if !errors.Is(err, client.ErrClosed) && !errors.As(err, &lost) {
 			say("%v", p.explain(err))
 		}
 	}

@@ -154,6 +154,7 @@ func TestConfig_RefusesWhatCannotRun(t *testing.T) {
 		{cluster("CLUSTER_SECRET", "short"), "CLUSTER_SECRET is shorter than 16"},
 		{cluster("CLUSTER_PORT", "3000"), "CLUSTER_PORT=3000 is PORT"},
 		{map[string]string{"METRICS_PORT": "3000"}, "METRICS_PORT=3000 is PORT as well"},
+		{map[string]string{"DRAIN_DELAY": "21s"}, "DRAIN_DELAY=21s leaves too little of DRAIN_TIMEOUT=25s"},
 		{map[string]string{"TLS_KEY": "key.pem"}, "TLS_CERT and TLS_KEY go together"},
 		{map[string]string{"ADMIN_PASS": "elevenchars"}, "shorter than 12 characters"},
 	} {
