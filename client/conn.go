@@ -45,13 +45,14 @@ type conn struct {
 	out     []byte
 	scratch []byte
 
-	wakeup chan struct{} // the writer has something to do
-	down   chan struct{} // closed once; err is set before
-	err    error
-	ended  sync.Once
-	heard  atomic.Int64  // when something last came, in Unix nanoseconds
-	move   chan struct{} // the server asks for a new connection
-	moving atomic.Bool   // one may have logged in, which takes this one over
+	wakeup  chan struct{} // the writer has something to do
+	down    chan struct{} // closed once; err is set before
+	err     error
+	ended   sync.Once
+	drained chan struct{} // closed when all that was read has been handed on
+	heard   atomic.Int64  // when something last came, in Unix nanoseconds
+	move    chan struct{} // the server asks for a new connection
+	moving  atomic.Bool   // one may have logged in, which takes this one over
 
 	// settled is closed when the subscriptions are made again.
 	settled     chan struct{}
@@ -75,7 +76,7 @@ func newConn(c *Client, nc net.Conn, br *bufio.Reader) *conn {
 	k := &conn{
 		c: c, nc: nc, br: br, born: time.Now(),
 		wakeup: make(chan struct{}, 1), down: make(chan struct{}), move: make(chan struct{}, 1), settled: make(chan struct{}),
-		acks: newAckQueue(),
+		acks: newAckQueue(), drained: make(chan struct{}),
 	}
 	k.heard.Store(time.Now().UnixNano())
 	return k
@@ -263,6 +264,7 @@ func (k *conn) text(f *protocol.ClientFrame) {
 }
 
 func (k *conn) read() {
+	defer close(k.drained)
 	for {
 		op, payload, err := k.next()
 		if err != nil {

@@ -93,6 +93,7 @@ func (c *Client) retire(old, next *conn, retired chan<- struct{}) {
 	if !old.isDown() {
 		old.shutdown(c.ctx.Done())
 	}
+	<-old.drained // what it had read goes before
 	next.letGo()
 	c.retiring.Store(nil)
 	c.own.end()
