@@ -213,7 +213,7 @@ func drainEveryNode(t *testing.T, list bool) {
 					t.Errorf("%s: the last publish: %v", name, last.Err())
 				}
 				return
-			case <-time.After(2 * time.Millisecond):
+			case <-time.After(10 * time.Millisecond):
 			}
 		}
 	}
