@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	modelSeed  = flag.Uint64("model.seed", 0, "seed of the model test; 0: by the clock")
+	modelSeed  = flag.Uint64("model.seed", 1, "seed of the model test; 0: by the clock")
 	modelSteps = flag.Int("model.steps", 10_000, "random events of the model test")
 )
 
