@@ -122,12 +122,31 @@ type tenant struct {
 
 func newTenant(t *testing.T, f *front) tenant {
 	t.Helper()
+	passes(t, f)
 	key := e2ee.NewKey()
 	s := tenant{name: f.name, password: rand.Text(), key: key.Base64(), url: "ws://" + f.addr + "/ws"}
 	if _, err := client.CreateSession(t.Context(), "http://"+f.addr, client.SessionSpec{SessionName: s.name, Password: s.password, Key: key}); err != nil {
 		t.Fatalf("%s: create session: %v", f.name, err)
 	}
 	return s
+}
+
+// passes waits until the front has found a node that takes what it is sent: on a busy machine a balancer's first looks at
+// its nodes run out of time.
+func passes(t *testing.T, f *front) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; <-time.After(50 * time.Millisecond) {
+		answer, err := http.Get("http://" + f.addr + "/")
+		if err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s passes nothing on: %v, %v", f.name, answer, err)
+		}
+	}
 }
 
 // device is a client behind a front, and what became of it.
