@@ -263,6 +263,36 @@ func TestLink_AKilledNodeIsLostAtOnce(t *testing.T) {
 	wantLost(t, late, false)
 }
 
+// A connection that breaks without a word, as a cable does that is pulled at the other end.
+func TestLink_ABrokenConnectionIsLostAtOnce(t *testing.T) {
+	a, b := start(t, testKey()), start(t, testKey())
+	between, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer between.Close()
+	here := newEnd()
+	a.Open(between.Addr().String(), here).Send([]byte("x"), nil)
+	in, err := between.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := net.Dial("tcp", b.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var copies sync.WaitGroup
+	defer copies.Wait()
+	copies.Go(func() { io.Copy(in, out) })
+	copies.Go(func() { io.Copy(out, in) })
+	there := <-b.ends
+	wantFrame(t, there, "x")
+	in.Close()
+	out.Close()
+	wantLost(t, here, false)
+	wantLost(t, there, false)
+}
+
 func TestLink_AFrameThatMakesNoSenseEndsItAlone(t *testing.T) {
 	a := start(t, testKey())
 	b := start(t, testKey(), func(e *end) { e.refuse = errors.New("nonsense") })

@@ -442,13 +442,18 @@ func TestFleet_HomeIsKilledWithReceiversOnIt(t *testing.T) {
 		b.begin(again, 100)
 		time.Sleep(3 * time.Second)
 		b.wantProgress(out, 1, 45, false)
-		late, lateIn := c.peer(2, "c:late") // had been away when the home died
-		c.resume(late, 45)
 		b.chunks(again, 45, 100)
 		b.end(again)
+		c.ack(p, 100)
+		b.wantProgress(out, 1, 100, false)  // not done: another one may come
+		late, lateIn := c.peer(2, "c:late") // had been away when the home died
+		c.resume(late, 40)
+		b.wantProgress(out, 2, 40, false)
+		b.chunks(again, 40, 100)
+		b.end(again)
 		for n, s := range map[*filePeer]*memorySocket{p: in, late: lateIn} {
-			if got := ft.nodes[0].got(s); len(got) < 100 {
-				t.Errorf("%s got %s", n.subscriber, got)
+			if len(s.payload) < 55 {
+				t.Errorf("%s got %d chunks", n.subscriber, len(s.payload))
 			}
 			c.ack(n, 100)
 		}
@@ -510,6 +515,23 @@ func TestFleet_HomeIsGoneForGood(t *testing.T) {
 		b.wantError(one, protocol.Unavailable)
 		b.wantError(again, protocol.Unavailable)
 		ft.nodes = ft.nodes[1:]
+		ft.wantNothingOpen()
+	})
+}
+
+func TestFleet_HomeIsOutOfReachForGood(t *testing.T) {
+	runFleet(t, 2, func(ft *fleetTest) {
+		a, b := ft.nodes[0], ft.nodes[1]
+		sender, out := a.peer(2, "c:s")
+		_, in := b.receiver(2, "c:r")
+		a.init(sender, 100)
+		ft.net.mu.Lock()
+		ft.net.apart = true
+		ft.net.mu.Unlock()
+		ft.net.cut(a.id, b.id)
+		time.Sleep(protocol.SenderAway + 3*time.Second) // while it visits in vain each second
+		b.wantError(in, protocol.Unavailable)
+		a.wantError(out, protocol.NoReceivers)
 		ft.wantNothingOpen()
 	})
 }

@@ -13,6 +13,7 @@ type network struct {
 	pipes  []*pipe
 	kinds  map[linkKind]int // frames that arrived
 	frozen map[string]bool  // nothing comes from there or gets there, and no connection ends
+	apart  bool             // no link can be opened
 }
 
 func newNetwork() *network {
@@ -46,11 +47,11 @@ func (e *planeEnd) Open(address string, end LinkEnd) Link {
 	}
 	p.halves[0].end = end
 	e.net.mu.Lock()
-	target := e.net.ends[address]
+	target, apart := e.net.ends[address], e.net.apart
 	e.net.pipes = append(e.net.pipes, p)
 	e.net.mu.Unlock()
-	if target == nil {
-		go end.Lost(true)
+	if target == nil || apart {
+		go end.Lost(!apart)
 		p.over = true
 		return p.halves[0]
 	}
