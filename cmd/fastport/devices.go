@@ -50,6 +50,12 @@ func deviceCommand(name, args, summary string, count int, call deviceCall) comma
 				if count == 3 {
 					d.DeviceID = args[2]
 				}
+				if name == "register" {
+					var err error
+					if d.FCMToken, err = readToken(e.Stdin); err != nil {
+						return err
+					}
+				}
 				return callDevice(ctx, e, &a, args[0], args[1], d, call)
 			}
 		},
@@ -87,14 +93,19 @@ func listDevices(ctx context.Context, e *env, c *client.Client, user string, _ e
 // maxTokenText bounds what is read of a token; FCM's have some 160 bytes.
 const maxTokenText = 8 << 10
 
-func registerDevice(ctx context.Context, e *env, c *client.Client, user string, d e2ee.Device) error {
-	text, err := io.ReadAll(io.LimitReader(e.Stdin, maxTokenText))
+func readToken(from io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(from, maxTokenText))
 	if err != nil {
-		return err
+		return "", err
 	}
-	if d.FCMToken = strings.TrimSpace(string(text)); d.FCMToken == "" {
-		return usagef("there is no token on standard input: `fastport devices register SESSION USER DEVICE < token.txt`")
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", usagef("there is no token on standard input: `fastport devices register SESSION USER DEVICE < token.txt`")
 	}
+	return token, nil
+}
+
+func registerDevice(ctx context.Context, e *env, c *client.Client, user string, d e2ee.Device) error {
 	if err := c.RegisterFCMToken(ctx, user, d); err != nil {
 		return err
 	}
