@@ -34,7 +34,7 @@ var (
 	listens  = regexp.MustCompile(`(?m)^(\s*(?:listen |bind )?)(:?)80\b`)
 	anyNode  = regexp.MustCompile(`(?m)^.*\bnode-[2-9]:3000.*\n`)
 	oneNode  = regexp.MustCompile(`(?m)^.*\bnode-1:3000.*\n`)
-	nodeName = regexp.MustCompile(`\bnode-1:3000|\bnode-1\b|\b9100\b`)
+	nodeName = regexp.MustCompile(`\bnode-1:3000|\bnode-1\b|\b9090\b`)
 )
 
 // At is the settings with addresses of one's own: where it listens (host:port), and the nodes.
