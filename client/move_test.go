@@ -221,7 +221,7 @@ func TestURLs_TheNextOneHasItsTurnWhereOneFails(t *testing.T) {
 		first, other = other, first
 	}
 	k.askToMove()
-	k = other.welcome()
+	other.welcome()
 	if err := c.Err(); err != nil {
 		t.Error(err)
 	}

@@ -30,10 +30,9 @@ type sink struct {
 	hash.Hash
 	ends chan error
 
-	mu     sync.Mutex // held while paused
-	tell   func(bytes int64)
-	bytes  int64
-	wanted [32]byte
+	mu    sync.Mutex // held while paused
+	tell  func(bytes int64)
+	bytes int64
 }
 
 func (s *sink) Write(p []byte) (int, error) {

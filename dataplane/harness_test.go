@@ -143,9 +143,6 @@ func (r *rig) connect(to *node, change func(*client.Options)) *device {
 	return &device{Client: c, door: d}
 }
 
-// move ends the device's connection; it finds itself at another node.
-func (d *device) move(to *node) { d.door.turn(to.addr) }
-
 // door passes connections on.
 type door struct {
 	ln net.Listener

@@ -116,13 +116,12 @@ func TestLease_AFrozenBackplaneHoldsNobodyForLong(t *testing.T) {
 		local.subscribe("t")
 		near.plane.set(func(p *faultyPlane) { p.frozen, p.mute = true, true })
 		time.Sleep(2500 * time.Millisecond) // a heartbeat hangs about now
-		begun := time.Now()
 		sender.hand(publishFrame("t", "m1"))
 		local.wantGot("m1")
 		time.Sleep(3100 * time.Millisecond)
 		sender.wantAcks("m1=1")
 		next := near.dial("next")
-		begun = time.Now()
+		begun := time.Now()
 		next.hand(`{"type":"init","sessionName":"s","password":"password","protocol":2,"clientId":"z"}`)
 		for !next.has(protocol.TypeInitResponse) {
 			time.Sleep(100 * time.Millisecond)

@@ -36,8 +36,7 @@ type wire struct {
 	br *bufio.Reader
 	in []byte // the reader's
 
-	mu  sync.Mutex // guards the following, and writing
-	out []byte
+	mu sync.Mutex // held while writing
 }
 
 // dialWire connects and logs in at a base URL. held are the topics that the server has kept for it.

@@ -240,13 +240,13 @@ func TestFault_DemotedMasterIsLeftThoughItAnswers(t *testing.T) {
 	a := listen(t, Options{URL: "redis://" + master.Addr()}, "a")
 	admin := goredis.NewClient(&goredis.Options{Addr: master.Addr()})
 	defer admin.Close()
-	if err := admin.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+	if err := admin.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	if got := a.waitLinks(1); got[0] {
 		t.Fatalf("links = %v, want down: who subscribes at the master hears nothing of a replica", got)
 	}
-	if err := admin.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+	if err := admin.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)
 	}
 	healed(t, a)

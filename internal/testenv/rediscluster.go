@@ -54,10 +54,6 @@ func (c *RedisCluster) URLs() string {
 	return strings.Join(urls, ",")
 }
 
-func (c *RedisCluster) nodes() []*Server {
-	return append(c.Masters[:len(c.Masters):len(c.Masters)], c.Replicas...)
-}
-
 // clusterNode is a server and the port on which the nodes of a cluster talk to each other.
 type clusterNode struct {
 	*Server
