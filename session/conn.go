@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -234,21 +235,22 @@ func (c *Conn) follow(t *topic, sub *subscription, head uint64) *feed {
 	return f
 }
 
-// unfollow ends a feed and forgets what is out on it.
-func (c *Conn) unfollow(f *feed) {
+// end ends a feed, unless the connection has left everything already. What is out on it stays out.
+func (c *Conn) end(f *feed) {
 	c.mu.Lock()
-	found := false
-	for i, g := range c.feeds {
-		if g == f {
-			c.feeds = append(c.feeds[:i], c.feeds[i+1:]...)
-			found = true
-			break
-		}
+	i := slices.Index(c.feeds, f)
+	if i >= 0 {
+		c.feeds = append(c.feeds[:i], c.feeds[i+1:]...)
 	}
 	c.mu.Unlock()
-	if found {
+	if i >= 0 {
 		c.part(f)
 	}
+}
+
+// unfollow ends a feed and forgets what is out on it.
+func (c *Conn) unfollow(f *feed) {
+	c.end(f)
 	// Only now nothing can be sent on it any more.
 	c.mu.Lock()
 	c.window.keep(func(o *out) bool { return o.f != f })

@@ -179,15 +179,7 @@ func (c *Conn) adopt(ctx context.Context, user string) error {
 
 // replace puts a durable feed in an ephemeral one's place. What comes in between reaches it from the store.
 func (c *Conn) replace(old *feed, sub *subscription, head uint64) {
-	c.mu.Lock()
-	for i, f := range c.feeds {
-		if f == old {
-			c.feeds = append(c.feeds[:i], c.feeds[i+1:]...)
-			break
-		}
-	}
-	c.mu.Unlock()
-	c.part(old)
+	c.end(old)
 	if f := c.follow(old.topic, sub, head); f != nil {
 		old.topic.fence(func(error) { f.open() })
 	}
