@@ -47,12 +47,12 @@ type Conn struct {
 	counted  int // as which version it is among the connections; 0: not logged in
 	window   window
 	feeds    []*feed
-	behind   []*feed // wait for room
-	backlog  backlog // an ephemeral subscriber's
-	first    []*topic
-	choked   int64 // until when nothing more is read for it: its outbox was full
-	pinged   int64 // when a ping was asked for last
-	alarm    alarm // for what is out
+	behind   []*feed  // wait for room
+	backlog  backlog  // an ephemeral subscriber's
+	first    []before // its publishes that are appended before they are announced
+	choked   int64    // until when nothing more is read for it: its outbox was full
+	pinged   int64    // when a ping was asked for last
+	alarm    alarm    // for what is out
 	file     *filePeer
 }
 

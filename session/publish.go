@@ -81,7 +81,8 @@ type publish struct {
 	conn    *Conn // nil: a back end's
 	retry   bool
 	first   bool // appended before it is announced
-	wary    bool // only because it might be a resend that does not say so
+	wary    bool // only because it, or one before it, might be a resend that does not say so
+	aged    bool // see aged
 	expiry  time.Duration
 	wake    time.Duration // see storage.Entry
 	copy    backplane.Copy
@@ -92,6 +93,8 @@ type publish struct {
 
 	// Owned by the committer.
 	attempts int
+
+	announcing sync.Mutex // held while one that is appended first is announced, or its store's word told
 
 	mu          sync.Mutex // guards the following
 	decided     int64      // when the store's word came
@@ -136,8 +139,10 @@ func (t *tenant) accept(p *publish, topic []byte, stamped bool) *protocol.Error 
 	if tp == nil {
 		return errSessionGone
 	}
-	if !stamped {
-		p.copy.Timestamp = n.storeNow().UnixMilli()
+	if now := n.storeNow().UnixMilli(); stamped {
+		p.aged = aged(now - p.copy.Timestamp)
+	} else {
+		p.copy.Timestamp = now
 	}
 	p.topic, p.started, p.expiry = tp, n.clock(), t.expiry()
 	if t.wakes.Load() {
@@ -175,10 +180,15 @@ func (p *publish) start() *protocol.Error {
 	// What waited here while the node stood still its client may have sent through another one since. In no hurry: the
 	// store is as slow to come back as everything else.
 	late := p.conn != nil && t.node.pulse.stoodStill(p.started)
-	p.wary = !p.retry && !again && !late && (p.conn != nil && p.conn.mayResend() || !t.node.leased(p.started))
-	p.first = p.retry || again || p.wary || late || p.conn != nil && p.conn.appendsFirst(t)
+	must, maybe, behind, wary := p.retry || again || late, p.aged || !t.node.leased(p.started), false, true
+	if p.conn != nil {
+		maybe = maybe || p.conn.mayResend()
+		behind, wary = p.conn.appendsFirst(t)
+	}
+	p.first = must || maybe || behind
+	p.wary = p.first && wary && !must
 	if p.first && p.conn != nil {
-		p.conn.appendFirst(t)
+		p.conn.appendFirst(before{t, p.wary})
 	}
 	k := t.committer()
 	if !k.reserve(p) {
@@ -256,6 +266,10 @@ func (p *publish) noteDone(error) {
 // settle takes the store's word and tells everybody who has the copy, or has not.
 func (p *publish) settle(r storage.Appended, epoch string) {
 	t, n := p.topic, p.topic.node
+	if p.first {
+		p.announcing.Lock()
+		defer p.announcing.Unlock()
+	}
 	down := n.down.Load()
 	p.note.Epoch = epoch
 	switch r.Outcome {
@@ -312,11 +326,18 @@ func (p *publish) isReleased() bool {
 }
 
 // hurry announces what only caution holds back, where the store does not answer: live delivery goes on without it.
+// Should the store answer just now, its word waits until the copy is on its way.
 func (p *publish) hurry(now int64) {
+	if !p.wary || now-p.started < cautionPatience {
+		return
+	}
+	p.announcing.Lock()
+	defer p.announcing.Unlock()
 	p.mu.Lock()
-	due := p.wary && !p.released && p.decided == 0 && now-p.started >= cautionPatience
+	due := !p.released && p.decided == 0
 	p.mu.Unlock()
 	if due {
+		p.copy.Retry = p.aged
 		p.announce()
 	}
 }
@@ -324,7 +345,7 @@ func (p *publish) hurry(now int64) {
 // ordered lets what the connection publishes behind it be announced at once again.
 func (p *publish) ordered() {
 	if p.first && p.conn != nil {
-		p.conn.appendedFirst(p.topic)
+		p.conn.appendedFirst(before{p.topic, p.wary})
 	}
 }
 

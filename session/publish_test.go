@@ -455,3 +455,56 @@ func TestNodePublish_AnswersWhenItIsAcked(t *testing.T) {
 		}
 	})
 }
+
+// What only caution holds back goes out after a second without the store, but not past one that must wait for it.
+func TestPublish_WhatCautionHoldsBackDoesNotOvertakeWhatMustWait(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		n := b.node()
+		sub := n.connect("s", "c:a", 2)
+		sub.subscribe("t")
+		sub.subscribe("other")
+		sender := n.connect("s", "", 1)
+		b.store.hold()
+		n.pulse.still.Store(n.clock())
+		sender.hand(publishFrame("t", "m1"))
+		n.pulse.still.Store(0) // the five seconds are over
+		sender.hand(publishFrame("t", "m2"))
+		sender.hand(publishFrame("other", "m3"))
+		time.Sleep(1500 * time.Millisecond)
+		sub.wantGot("m3")
+		b.store.mend()
+		synctest.Wait()
+		sub.wantGot("m1 m2")
+	})
+}
+
+// Two senders of one message, or one that changes nodes and does not say that it sends again: by its stamp the message
+// was made some time ago. Whoever moved to a node that knows of no earlier copy must not get it anew.
+func TestPublish_WhatWasStampedAWhileAgoIsLookedUpBeforeItIsAnnounced(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		near, far := b.node(), b.node()
+		sub := near.connect("s", "c:a", 2)
+		sub.subscribe("t")
+		stamp := fmt.Sprintf(`"timestamp":%d`, time.Now().UnixMilli())
+		stamped := func(id string) string { return strings.Replace(publishFrame("t", id), `"timestamp":1`, stamp, 1) }
+		near.connect("s", "", 2).send(stamped("m1"))
+		sub.wantGot("m1")
+		sub.ack("m1")
+		sub.leave()
+		moved := far.connect("s", "c:a", 2)
+		time.Sleep(5 * time.Second)
+		twin := far.connect("s", "", 2)
+		twin.send(stamped("m1"))
+		twin.wantAcks("m1=1")
+		moved.wantGot("")
+
+		// Without the store nobody knows. It goes out, but not as new.
+		b.store.hold()
+		twin.hand(stamped("m2"))
+		time.Sleep(1500 * time.Millisecond)
+		moved.wantGot("m2+1")
+		b.store.mend()
+	})
+}
