@@ -70,7 +70,9 @@ func (c *Checker) topic(session, number int) *topic {
 type Publisher struct {
 	Session, Number int
 	Own             *Mailbox // of the same connection, which gets none of them; or nil
-	V1              bool
+	// Unsaid: it may send again without saying so. Version 1 has no word for it, and of two that send the same neither
+	// knows when the other one did.
+	Unsaid bool
 }
 
 // Publish notes that a publisher's next message on a topic is about to go out, and names it.
@@ -80,7 +82,7 @@ func (c *Checker) Publish(p Publisher, topic int, at time.Duration) (id ID, mess
 	key := streamKey{p.Session, p.Number, topic}
 	s := c.streams[key]
 	if s == nil {
-		s = &stream{key: key, topic: c.topic(p.Session, topic), own: p.Own, v1: p.V1}
+		s = &stream{key: key, topic: c.topic(p.Session, topic), own: p.Own, unsaid: p.Unsaid}
 		c.streams[key] = s
 	}
 	id = ID{p.Session, p.Number, topic, s.next}

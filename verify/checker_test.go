@@ -164,14 +164,14 @@ func TestChecker_CatchesARepeatThatDoesNotSaySo(t *testing.T) {
 	s.want(Unflagged)
 }
 
-func TestChecker_AVersion1PublisherMayCauseAnUnflaggedRepeatInTrouble(t *testing.T) {
+func TestChecker_APublisherThatCannotSayThatItSendsAgainMayCauseAnUnflaggedRepeatInTrouble(t *testing.T) {
 	for _, trouble := range []bool{true, false} {
 		s := newShow(t)
 		r := s.durable("a").NewReader(false, 0)
 		if trouble {
 			s.c.Trouble(Store, at(1))(at(2))
 		}
-		id, name, _ := s.c.Publish(Publisher{V1: true}, 0, at(1))
+		id, name, _ := s.c.Publish(Publisher{Unsaid: true}, 0, at(1))
 		s.c.Acked(id, 2, 0, at(2))
 		s.give(r, name, 2)
 		s.give(r, name, 3)

@@ -22,7 +22,7 @@ type stream struct {
 	key    streamKey
 	topic  *topic
 	own    *Mailbox // the publisher's own, which gets none of it; or nil
-	v1     bool     // its publisher speaks version 1
+	unsaid bool     // see Publisher
 	next   int      // N of the next message
 	chunks []*[chunkSize]record
 	over   int // chunks given up, from the front

@@ -105,7 +105,7 @@ func (p *plan) plain() {
 		peer.box = l.check.NewMailbox(name, plainSession, kind, false)
 		peer.reader = peer.box.NewReader(false, 0)
 		peer.topics = p.topics(i, min(topics/2, l.o.Topics))
-		peer.publisher = &Publisher{Session: plainSession, Number: i, Own: peer.box, V1: version == 1}
+		peer.publisher = &Publisher{Session: plainSession, Number: i, Own: peer.box, Unsaid: version == 1}
 		p.peer(peer)
 		l.sources = append(l.sources, source{
 			topics: some(min(topics, l.o.Topics)), share: plainShare / peers,
@@ -124,7 +124,7 @@ func (p *plan) plain() {
 // twins publish each message through two nodes at once.
 func (p *plan) twins(number int, topics []int) {
 	l, t := p.l, p.l.tenants[plainSession]
-	as := Publisher{Session: plainSession, Number: number}
+	as := Publisher{Session: plainSession, Number: number, Unsaid: true}
 	var pair []*peer
 	for i := range 2 {
 		peer := l.newPeer(login{session: t.name, password: t.password, version: 2, tls: l.o.TLS}, l.prefer(i))

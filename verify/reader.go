@@ -153,8 +153,7 @@ func (r *Reader) again(s *stream, n int, rec *record, d Delivery) {
 func (r *Reader) repeated(s *stream, n int, rec *record, d Delivery) {
 	b, c := r.box, r.box.c
 	if d.Retry == 0 && !d.Replay {
-		// A publisher of version 1 does not say that it sends again.
-		if !s.v1 || rec == nil || !c.trouble.during(AnyTrouble, rec.published, d.At) {
+		if !s.unsaid || rec == nil || !c.trouble.during(AnyTrouble, rec.published, d.At) {
 			c.add(Unflagged, d.At, "%s got %s again, with neither retry nor replay", b.name, d.MessageID)
 		}
 		return

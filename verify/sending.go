@@ -13,6 +13,7 @@ type sending struct {
 	topic     string
 	messageID string
 	payload   string
+	stamp     int64 // ms
 	order     int
 	tries     int
 	acked     bool // by ack_received
@@ -36,7 +37,8 @@ func (p *peer) publish(topic int) bool {
 // add takes a message to be sent; the caller holds mu.
 func (p *peer) add(id ID, messageID, payload string) {
 	p.order++
-	s := &sending{id: id, topic: topicName(id.Topic), messageID: messageID, payload: payload, order: p.order}
+	s := &sending{id: id, topic: topicName(id.Topic), messageID: messageID, payload: payload,
+		stamp: time.Now().UnixMilli(), order: p.order}
 	p.pending[messageID] = s
 	if p.conn != nil {
 		p.send(s)
@@ -47,7 +49,7 @@ func (p *peer) add(id ID, messageID, payload string) {
 func (p *peer) send(s *sending) {
 	f := protocol.ClientFrame{
 		Type: protocol.TypePublish, Topic: []byte(s.topic), MessageID: []byte(s.messageID), QoS: 1,
-		Data: []byte(s.payload), HasData: true, Retry: s.tries > 0 && p.login.version > 1,
+		Data: []byte(s.payload), HasData: true, Timestamp: s.stamp, HasTimestamp: true, Retry: s.tries > 0 && p.login.version > 1,
 	}
 	if p.login.version == 1 {
 		f.Hash = []byte(e2ee.Hash(f.Data))
