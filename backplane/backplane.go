@@ -64,8 +64,13 @@ type Command struct {
 	Name       string // of the session
 	Subscriber string // TakeOver: who is attached elsewhere now
 	Node       string // from
-	Token      uint64 // TakeOver: echoed in Released
+	Token      uint64 // TakeOver, Asked: echoed in Released, Answered
+	To         string // Asked: which node; "": all
+	Body       string // Asked, Answered: JSON, at most MaxCommandBody bytes
 }
+
+// MaxCommandBody bounds what a Command carries: every node gets every command.
+const MaxCommandBody = 128 << 10
 
 // CommandKind is what a Command asks for.
 type CommandKind uint8
@@ -76,6 +81,8 @@ const (
 	SessionChanged                          // drop it from caches
 	TakeOver                                // stop this subscriber, flush, and answer Released
 	Released
+	Asked // by an operator, through the sending node: answer Answered
+	Answered
 )
 
 // Receiver gets what arrives at a node. Calls about one channel come one at a time, in the channel's order, which is

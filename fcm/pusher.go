@@ -34,6 +34,9 @@ type Config struct {
 	Sender   *Sender
 	Logger   *slog.Logger
 
+	// Pushed is told what FCM made of a push to some devices, one result at a time; nil: nobody. It must not block.
+	Pushed func(at storage.Topic, messageID, result string, devices int)
+
 	After time.Duration // how long a connected user has to ack before they are woken all the same (PUSH_AFTER); 0: 15 s
 	Every time.Duration // how often the outbox is looked at; 0: 500 ms
 }
@@ -83,6 +86,9 @@ type Stats struct {
 // NewPusher makes a Pusher.
 func NewPusher(c Config) *Pusher {
 	c.After, c.Every = cmp.Or(c.After, 15*time.Second), cmp.Or(c.Every, 500*time.Millisecond)
+	if c.Pushed == nil {
+		c.Pushed = func(storage.Topic, string, string, int) {}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}

@@ -207,6 +207,30 @@ func TestPusher_WakesEveryDeviceOfWhoIsOffline(t *testing.T) {
 	}
 }
 
+func TestPusher_TellsWhatCameOfEachPush(t *testing.T) {
+	b := newBed(t)
+	at := storage.Topic{Session: b.session, Name: "t"}
+	b.user(at, "ann", "phone", "gone")
+	b.fcm.Answer(func(token string) fcmtest.Answer {
+		if strings.Contains(token, "gone") {
+			return fcmtest.Unregistered
+		}
+		return fcmtest.Answer{}
+	})
+	told := make(chan string, 8)
+	b.push(func(c *Config) {
+		c.Pushed = func(got storage.Topic, id, result string, devices int) {
+			told <- fmt.Sprint(got == at, " ", id, " ", result, " ", devices)
+		}
+	})
+	b.publish(at, "m1")
+	got := []string{<-told, <-told}
+	slices.Sort(got)
+	if want := []string{"true m1 gone 1", "true m1 sent 1"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
 func TestPusher_LeavesWhoIsConnectedTheirTimeToAck(t *testing.T) {
 	b := newBed(t)
 	b.user(b.at, "acks", "acks-1")

@@ -152,7 +152,14 @@ func (r *round) send(ctx context.Context, row storage.Wake, devices []storage.De
 	r.pause = max(r.pause, pause)
 	var count, failures, timeouts int
 	var cause error
+	outcomes := map[Outcome]int{}
+	defer func() {
+		for outcome, devices := range outcomes {
+			p.cfg.Pushed(row.Topic, row.MessageID, outcome.String(), devices)
+		}
+	}()
 	for i, result := range results {
+		outcomes[result.Outcome]++
 		switch result.Outcome {
 		case Sent:
 			count++

@@ -42,6 +42,11 @@ const (
 	Refused                // FCM will not take this push: the account or the push is at fault
 )
 
+// String is the word that operators see.
+func (o Outcome) String() string {
+	return [...]string{"sent", "gone", "later", "refused"}[min(o, Refused)]
+}
+
 // Result answers one token.
 type Result struct {
 	Outcome Outcome

@@ -23,6 +23,9 @@ func (c *Conn) ackOne(id, topic []byte) {
 	o := c.window.take(i)
 	c.mu.Unlock()
 	c.node.figures.acks.Add(1)
+	if o.m.topic.watched() {
+		c.traced(o.m, StepAcked, 0)
+	}
 	if o.f.sub == nil {
 		return
 	}

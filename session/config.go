@@ -24,6 +24,10 @@ type Config struct {
 	// its figures. nil: nothing. It must not block.
 	Describe func(self *backplane.Node)
 
+	// Operators takes what operators ask this node through others, and what others answer. nil: nobody. It must not
+	// block.
+	Operators func(c *backplane.Command)
+
 	Links   Links  // ways to the other nodes, for files; nil: this node's files stay within it
 	Address string // host:port of what Links listens on, as other nodes dial it
 

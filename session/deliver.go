@@ -15,6 +15,7 @@ func (t *topic) copy(c *backplane.Copy) {
 	age := at.Sub(c.Issued)
 	if !c.Issued.IsZero() && age > copyStale {
 		n.figures.late.Add(1)
+		t.traceCopy(c, StepLate)
 		t.mu.Lock()
 		t.seen.add(c.MessageID, seenLate, now)
 		t.mu.Unlock()
@@ -28,8 +29,10 @@ func (t *topic) copy(c *backplane.Copy) {
 	before := t.seen.add(m.id, seenCopy, now)
 	if before&seenCopy != 0 {
 		n.figures.duplicates.Add(1)
+		t.traceCopy(c, StepDuplicate)
 		return
 	}
+	t.traceCopy(c, StepArrived)
 	if before&seenLate != 0 && !c.Retry {
 		// It was sent through two nodes. Behind what has come since, it would break the order: durable subscribers get it
 		// from the store, in its place, and the others as a repeat.

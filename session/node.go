@@ -41,6 +41,7 @@ type Node struct {
 	turns      turns
 	releases   releases
 	figures    figures
+	traces     traces
 
 	numbers atomic.Uint64 // of connections
 	offset  atomic.Int64  // of the store's clock from ours, ns

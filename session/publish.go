@@ -157,6 +157,9 @@ func (t *tenant) accept(p *publish, topic []byte, stamped bool) *protocol.Error 
 		}
 	}
 	n.figures.publishes.Add(1)
+	if tp.watched() {
+		tp.trace(Event{Step: StepPublished, MessageID: p.copy.MessageID, Who: p.copy.Origin, Conn: p.copy.Conn})
+	}
 	if p.copy.QoS == 0 {
 		p.decided = p.started
 		tp.committer().watch(p)
@@ -270,6 +273,9 @@ func (p *publish) settle(r storage.Appended, epoch string) {
 		p.announcing.Lock()
 		defer p.announcing.Unlock()
 	}
+	if t.watched() {
+		p.trace(r)
+	}
 	down := n.down.Load()
 	p.note.Epoch = epoch
 	switch r.Outcome {
@@ -368,6 +374,9 @@ func (p *publish) refuse(err *protocol.Error) {
 	p.answered, p.refused = true, err
 	p.mu.Unlock()
 	p.topic.node.figures.refused.Add(1)
+	if p.topic.watched() {
+		p.topic.trace(Event{Step: StepRefused, MessageID: p.copy.MessageID, Who: p.copy.Origin, Conn: p.copy.Conn, Code: string(err.Code)})
+	}
 	if p.conn != nil {
 		p.conn.answerRefused(p, err)
 	} else {
@@ -396,6 +405,9 @@ func (p *publish) complete(late bool) {
 	n := p.topic.node
 	n.figures.acked.Add(1)
 	n.figures.ackTime.Observe(time.Duration(n.clock() - p.started))
+	if p.topic.watched() {
+		p.topic.trace(Event{Step: StepAnswered, MessageID: p.copy.MessageID, Who: p.copy.Origin, Conn: p.copy.Conn, Seq: p.note.Seq})
+	}
 	if p.conn != nil {
 		p.conn.answerPublished(p)
 	} else {

@@ -51,6 +51,10 @@ func (n *Node) Command(c *backplane.Command) {
 		n.begin(func(ctx context.Context) { n.release(ctx, &cmd) })
 	case backplane.Released:
 		n.releases.got(c.Token)
+	case backplane.Asked, backplane.Answered:
+		if n.cfg.Operators != nil {
+			n.cfg.Operators(c)
+		}
 	}
 }
 

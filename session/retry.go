@@ -50,6 +50,9 @@ func (c *Conn) ring(now int64) {
 			o.tries++
 			o.sent = now
 			c.node.figures.redeliveries.Add(1)
+			if o.m.topic.watched() {
+				c.traced(o.m, StepResent, int(o.tries))
+			}
 		default:
 			due(now + parkFor) // the outbox is full
 			return true
@@ -75,6 +78,9 @@ func (c *Conn) ring(now int64) {
 // is only this window's. mu is held.
 func (c *Conn) giveUp(o *out) {
 	c.node.figures.givenUp.Add(1)
+	if o.m.topic.watched() {
+		c.traced(o.m, StepGivenUp, int(o.tries))
+	}
 	if o.f.sub == nil || o.f.sub.subscriber.client() {
 		o.m.settle(o.f.sub, true)
 		return

@@ -99,8 +99,14 @@ func (c *Conn) sendOnce(m *message) {
 	if room && c.socket.Send(LaneMessage, m.packet(0, false)) {
 		m.leaves(m.arrived)
 		c.node.figures.deliveries.Add(1)
+		if m.topic.watched() {
+			c.traced(m, StepSent, 0)
+		}
 	} else {
 		c.node.figures.dropped.Add(1)
+		if m.topic.watched() {
+			c.traced(m, StepDropped, 0)
+		}
 	}
 }
 
@@ -117,6 +123,9 @@ func (c *Conn) push(f *feed, m *message, replay bool, now int64) bool {
 	c.node.alarms.set(&c.alarm, min(now+c.tenant.retryAfter.Load(), m.expires))
 	m.leaves(now)
 	c.node.figures.deliveries.Add(1)
+	if m.topic.watched() {
+		c.traceSent(m, replay)
+	}
 	return true
 }
 
@@ -208,5 +217,8 @@ func (c *Conn) later(f *feed) {
 // expire forgets a message whose time is over: it is owed to nobody.
 func (c *Conn) expire(f *feed, m *message) {
 	c.node.figures.expired.Add(1)
+	if m.topic.watched() {
+		c.traced(m, StepExpired, 0)
+	}
 	m.settle(f.sub, true)
 }

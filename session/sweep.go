@@ -40,6 +40,7 @@ func (n *Node) sweep(ctx context.Context) {
 		if now := n.clock(); now-reaped >= reapEvery {
 			reaped = now
 			n.reap(now)
+			n.traces.tidy(time.Now())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package backplanetest
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ func commands(t *testing.T, c Cluster) {
 	_, recorderC := node(t, c, "c")
 	want := backplane.Command{
 		Kind: backplane.TakeOver, Session: channel.Session, Name: "s", Subscriber: "c:x", Token: 1<<64 - 1,
+		To: "b", Body: `{"of":"` + strings.Repeat("é", 40<<10) + `"}`,
 	}
 	if err := a.Tell(t.Context(), want); err != nil {
 		t.Fatalf("tell: %v", err)

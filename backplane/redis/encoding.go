@@ -18,7 +18,7 @@ import (
 //	1 copy     1 messageId  2 hash  3 timestamp(z)  4 qos  5 flags(1 retry)  6 node  7 conn  8 origin  9 issued(z)  10 data
 //	2 note     1 messageId  2 seq  5 flags(2 failed)  8 origin  11 epoch
 //	3 heads    2 seq  11 epoch
-//	4 command  4 kind  6 node  8 subscriber  12 session  13 name  14 token  15 sender
+//	4 command  4 kind  6 node  8 subscriber  12 session  13 name  14 token  15 sender  16 to  10 body
 //	5 canary   2 number
 //
 // (2 is a copy's hash and elsewhere a number.) The session and the topic are the channel's name and not repeated.
@@ -48,6 +48,7 @@ const (
 	fieldName
 	fieldToken
 	fieldSender
+	fieldTo
 	fieldSeq = fieldHash
 )
 
@@ -124,7 +125,9 @@ func appendOrder(b []byte, c *backplane.Command, sender string) []byte {
 	b = appendText(b, fieldSession, c.Session)
 	b = appendText(b, fieldName, c.Name)
 	b = appendNumber(b, fieldToken, c.Token)
-	return appendText(b, fieldSender, sender)
+	b = appendText(b, fieldSender, sender)
+	b = appendText(b, fieldTo, c.To)
+	return appendText(b, fieldData, c.Body)
 }
 
 func appendCanary(b []byte, number uint64) []byte {
@@ -255,6 +258,10 @@ func (f *fields) decodeCommand(c *backplane.Command) (sender string, err error) 
 			c.Name = f.text()
 		case fieldToken:
 			c.Token = f.number()
+		case fieldTo:
+			c.To = f.text()
+		case fieldData:
+			c.Body = f.text()
 		case fieldSender:
 			sender = f.text()
 		}

@@ -15,6 +15,9 @@ func (n *Node) newPusher(catalog *session.Catalog) *fcm.Pusher {
 	})
 	return fcm.NewPusher(fcm.Config{
 		Store: n.store, Presence: n.plane, Vault: vault{catalog}, Sender: sender, Logger: n.log, After: c.PushAfter,
+		Pushed: func(at storage.Topic, messageID, result string, devices int) {
+			n.engine.Pushed(at.Session, at.Name, messageID, result, devices)
+		},
 	})
 }
 
