@@ -161,7 +161,7 @@ func (a *Admin) sessions(c echo.Context) error {
 	if after != "" && !protocol.ValidSessionName(after) {
 		return protocol.Errorf(protocol.BadRequest, "after: takes the name of a session")
 	}
-	list, err := a.cfg.Catalog.List(c.Request().Context(), after, limit+1)
+	list, err := a.cfg.Catalog.List(c.Request().Context(), c.QueryParam("match"), after, limit+1)
 	if err != nil {
 		return err
 	}

@@ -219,11 +219,12 @@ func (c *Catalog) Suspend(ctx context.Context, name string, suspended bool) erro
 	return nil
 }
 
-// List returns up to limit sessions with names after `after`, in the order of their bytes.
-func (c *Catalog) List(ctx context.Context, after string, limit int) ([]storage.Session, error) {
+// List returns up to limit sessions with names after `after`, in the order of their bytes: all, or those whose names hold
+// match, whatever its case.
+func (c *Catalog) List(ctx context.Context, match, after string, limit int) ([]storage.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	list, err := c.store.Sessions(ctx, after, limit)
+	list, err := c.store.Sessions(ctx, match, after, limit)
 	if err != nil {
 		return nil, c.refusal("list", err)
 	}

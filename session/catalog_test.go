@@ -227,11 +227,11 @@ func TestList_IsPaged(t *testing.T) {
 	for _, name := range []string{"b", "a", "c"} {
 		mustCreate(t, c, NewSpec(name, "p"))
 	}
-	first, err := c.List(t.Context(), "", 2)
+	first, err := c.List(t.Context(), "", "", 2)
 	if err != nil || len(first) != 2 || first[0].Name != "a" || first[1].Name != "b" {
 		t.Fatalf("first page = %v, %v", first, err)
 	}
-	second, err := c.List(t.Context(), "b", 2)
+	second, err := c.List(t.Context(), "", "b", 2)
 	if err != nil || len(second) != 1 || second[0].Name != "c" {
 		t.Fatalf("second page = %v, %v", second, err)
 	}

@@ -32,7 +32,7 @@ type Store interface {
 	Catalog
 	Mailbox
 	Subscriptions
-	Logins
+	Desk
 	Waker
 	Keeper
 	// Now is the store's clock, which alone decides expiry.
@@ -73,8 +73,9 @@ type Catalog interface {
 	CreateSession(ctx context.Context, s Session) error
 	// Session finds a session by name, expired ones included until they are swept. ErrNotFound.
 	Session(ctx context.Context, name string) (Session, error)
-	// Sessions lists up to limit sessions with names after `after`, in the order of their bytes.
-	Sessions(ctx context.Context, after string, limit int) ([]Session, error)
+	// Sessions lists up to limit sessions with names after `after`, in the order of their bytes: all, or those whose
+	// names hold match, whatever its case.
+	Sessions(ctx context.Context, match, after string, limit int) ([]Session, error)
 	// States tells what has become of sessions, by ID, in the order given. Cheap for hundreds of them: nodes ask every
 	// two seconds about those that they serve, since a word about a change can be lost between them.
 	States(ctx context.Context, ids []string) ([]State, error)
@@ -259,6 +260,7 @@ type Options struct {
 	StoredBytes        int64         // message data of one session; 0: no quota
 	DurableSubscribers int           // subscriptions of one session; 0: no quota
 	Topics             int           // topics of one session that ever had a durable subscriber; 0: no quota
+	Audits             int           // of each kind; 0: AuditMost
 }
 
 // LoginKept is how long a login is kept, used or not, before Sweep removes it. Login's max is never longer.

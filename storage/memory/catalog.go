@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/fastport/fastport/storage"
 )
@@ -33,12 +34,12 @@ func (s *Store) Session(_ context.Context, name string) (storage.Session, error)
 }
 
 // Sessions implements storage.Catalog.
-func (s *Store) Sessions(_ context.Context, after string, limit int) ([]storage.Session, error) {
+func (s *Store) Sessions(_ context.Context, match, after string, limit int) ([]storage.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []storage.Session
 	for _, name := range sortedKeys(s.names) {
-		if name > after && len(out) < limit {
+		if name > after && len(out) < limit && strings.Contains(strings.ToLower(name), strings.ToLower(match)) {
 			out = append(out, s.names[name].Session)
 		}
 	}

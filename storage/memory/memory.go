@@ -6,6 +6,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -27,6 +28,8 @@ type Store struct {
 	sessions map[string]*session // by ID
 	names    map[string]*session // by name
 	logins   map[string]*storage.Login
+	audits   []storage.Audit // ascending ID
+	audited  int64           // the newest's ID
 }
 
 var _ storage.Store = (*Store)(nil)
@@ -75,6 +78,7 @@ func Open(o storage.Options, now func() time.Time) *Store {
 	if o.DedupeWindow == 0 {
 		o.DedupeWindow = protocol.DedupeWindow
 	}
+	o.Audits = cmp.Or(o.Audits, storage.AuditMost)
 	return &Store{
 		options:  o,
 		now:      now,

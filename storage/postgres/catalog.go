@@ -55,11 +55,12 @@ func (s *Store) Session(ctx context.Context, name string) (storage.Session, erro
 }
 
 // Sessions implements storage.Catalog.
-func (s *Store) Sessions(ctx context.Context, after string, limit int) ([]storage.Session, error) {
+func (s *Store) Sessions(ctx context.Context, match, after string, limit int) ([]storage.Session, error) {
 	ctx, cancel := bound(ctx)
 	defer cancel()
 	out, err := query(ctx, s, each(scanSession),
-		"SELECT "+sessionColumns+" FROM sessions WHERE name > $1 ORDER BY name LIMIT $2", after, limit)
+		"SELECT "+sessionColumns+" FROM sessions WHERE name > $1 AND ($2 = '' OR strpos(lower(name), lower($2)) > 0) ORDER BY name LIMIT $3",
+		after, match, limit)
 	return out, failed(ctx, "sessions", err)
 }
 

@@ -50,7 +50,7 @@ func hold(st *postgres.Store) error {
 
 // appendOn appends to the topics of all sessions, four groups at a time, and says so after each.
 func appendOn(st *postgres.Store) error {
-	sessions, err := st.Sessions(context.Background(), "", 10)
+	sessions, err := st.Sessions(context.Background(), "", "", 10)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func TestOpen_ByManyNodesAtOnceMakesOneSchema(t *testing.T) {
 		WHERE schemaname = 'public' AND tablename !~ '^goose'`).Scan(&tables); err != nil {
 		t.Fatal(err)
 	}
-	const want = "admin_logins counters device_tokens message_ids messages owners push_outbox sessions subscriptions topics"
+	const want = "admin_logins audits counters device_tokens message_ids messages owners push_outbox sessions subscriptions topics"
 	if tables != want {
 		t.Fatalf("tables = %s, want %s", tables, want)
 	}

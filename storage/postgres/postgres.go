@@ -10,6 +10,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ func Open(ctx context.Context, dsn string, o storage.Options) (*Store, error) {
 	if o.DedupeWindow == 0 {
 		o.DedupeWindow = protocol.DedupeWindow
 	}
+	o.Audits = cmp.Or(o.Audits, storage.AuditMost)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, failed(ctx, "open", err)

@@ -47,13 +47,13 @@ func (s *Store) Session(ctx context.Context, name string) (storage.Session, erro
 }
 
 // Sessions implements storage.Catalog.
-func (s *Store) Sessions(ctx context.Context, after string, limit int) ([]storage.Session, error) {
+func (s *Store) Sessions(ctx context.Context, match, after string, limit int) ([]storage.Session, error) {
 	var out []storage.Session
 	err := s.reader.rows(ctx, func(r *sql.Rows) error {
 		ss, err := scanSession(r)
 		out = append(out, ss)
 		return err
-	}, `SELECT `+sessionColumns+` FROM sessions WHERE name > ? ORDER BY name LIMIT ?`, after, limit)
+	}, `SELECT `+sessionColumns+` FROM sessions WHERE name > ? AND instr(lower(name), lower(?)) > 0 ORDER BY name LIMIT ?`, after, match, limit)
 	return out, fail("sessions", err)
 }
 

@@ -10,6 +10,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -66,6 +67,7 @@ func open(ctx context.Context, path string, o storage.Options) (_ *Store, err er
 	if o.DedupeWindow == 0 {
 		o.DedupeWindow = protocol.DedupeWindow
 	}
+	o.Audits = cmp.Or(o.Audits, storage.AuditMost)
 	s := &Store{options: o, now: time.Now, hints: newIDHints()}
 	if path, err = makePlace(path); err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ var catalogClaims = []claim{
 		}
 		var got []string
 		for after := ""; ; {
-			page, err := r.st.Sessions(r.ctx(), after, 2)
+			page, err := r.st.Sessions(r.ctx(), "", after, 2)
 			if r.ok(err, "sessions"); len(page) == 0 {
 				break
 			}
