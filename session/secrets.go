@@ -96,6 +96,11 @@ func (s *Sealer) Open(sealed []byte, row ...string) ([]byte, error) {
 	return plaintext, nil
 }
 
+// isCurrent reports whether a value is sealed under the current key.
+func (s *Sealer) isCurrent(sealed []byte) bool {
+	return len(sealed) >= keyIDSize && keyID(sealed[:keyIDSize]) == s.current
+}
+
 // additional writes each part behind its length: ("a", "bc") is not ("ab", "c").
 func additional(row []string) []byte {
 	var b []byte

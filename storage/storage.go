@@ -34,6 +34,7 @@ type Store interface {
 	Subscriptions
 	Desk
 	Waker
+	Sealed
 	Keeper
 	// Now is the store's clock, which alone decides expiry.
 	Now(ctx context.Context) (time.Time, error)

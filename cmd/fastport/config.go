@@ -136,7 +136,7 @@ func (c *Config) settings() []setting {
 		{"", "CLUSTER_SECRET", "", "What nodes prove to each other with; none: derived from MASTER_KEY.", secretValue{&c.ClusterSecret, "at least 16 characters, the same on every node"}},
 
 		{"Secrets at rest", "MASTER_KEY", "", "Seals what the store keeps of clients' push credentials; none: one is made in MASTER_KEY_FILE. A cluster needs it, the same on every node.", keyValue{&c.MasterKey}},
-		{"", "MASTER_KEY_PREVIOUS", "", "The key before, while what it sealed is still there.", keyValue{&c.MasterKeyPrevious}},
+		{"", "MASTER_KEY_PREVIOUS", "", "The key before, until `fastport rekey` has sealed anew what it sealed.", keyValue{&c.MasterKeyPrevious}},
 		{"", "MASTER_KEY_FILE", "./data/master.key", "Where a key is made and found again if MASTER_KEY is not set. Back it up.", textValue{&c.MasterKeyFile, "a file"}},
 
 		{"Operators and browsers", "ADMIN_USER", "admin", "Login of the admin API.", textValue{&c.AdminUser, "a name"}},

@@ -37,7 +37,7 @@ func Run(t *testing.T, open func(t *testing.T, o storage.Options) storage.Store)
 // Run puts the harness's stores through the suite.
 func (h Harness) Run(t *testing.T) {
 	for _, group := range [][]claim{
-		appendClaims, concurrencyClaims, readClaims, subscriptionClaims, catalogClaims, retentionClaims, loginClaims, pushClaims, deskClaims,
+		appendClaims, concurrencyClaims, readClaims, subscriptionClaims, catalogClaims, retentionClaims, loginClaims, pushClaims, deskClaims, sealedClaims,
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.check(&rig{t: t, h: h, st: h.Open(t, c.options)}) })
