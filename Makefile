@@ -8,8 +8,10 @@ endif
 FUZZTIME ?= 60s
 TEST ?= ./...
 DURATION ?= 10m
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+DOCKER ?= docker
 
-.PHONY: help run cluster build test deps verify check fuzz bench docs clean
+.PHONY: help run cluster build test test-charts deps verify check fuzz bench docs image k8s e2e-k8s clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -38,6 +40,10 @@ check: ## gofmt, vet, staticcheck, govulncheck, go mod verify
 
 fuzz: ## fuzz every decoder for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)
+
+image: ## build the image fastport:VERSION with DOCKER, the same bits each time
+	$(DOCKER) build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$$(git rev-parse HEAD) \
+		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --tag fastport:$(VERSION) .
 
 docs: ## make the generated documents again
 	$(GO) generate ./...

@@ -25,8 +25,11 @@ func (n *Node) figures() admin.Figures {
 	return f
 }
 
-// buildVersion is the module's version, as far as the build knew it.
+// buildVersion is the one that the build was told, or the module's as far as the build knew it.
 func buildVersion() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return or(info.Main.Version, "(devel)")
 	}

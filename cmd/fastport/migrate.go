@@ -5,6 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"time"
+
+	"github.com/fastport/fastport/storage"
 )
 
 func migrateCommand() command {
@@ -13,9 +16,10 @@ func migrateCommand() command {
 		about: `Brings the tables of the store up to this version, and ends. serve does the same at its start, so this is for those who
 want it done before, or with other rights. The settings are those of serve. On Postgres several may run at once: one does
 it and the others wait.`,
-		examples: "fastport migrate\nDATABASE_URL=postgres://owner:secret@db/fastport fastport migrate",
+		examples: "fastport migrate\nDATABASE_URL=postgres://owner:secret@db/fastport fastport migrate --wait 2m",
 		define: func(fs *flag.FlagSet) action {
 			load := configFlags(fs)
+			wait := fs.Duration("wait", 0, "wait for this `TIME` at most where the store cannot be reached yet")
 			return func(ctx context.Context, e *env, args []string) error {
 				if err := need(fs, args, 0, 0, "no arguments"); err != nil {
 					return err
@@ -24,7 +28,7 @@ it and the others wait.`,
 				if err != nil {
 					return err
 				}
-				s, text, err := openStore(ctx, c)
+				s, text, err := awaitStore(ctx, c, *wait, e.say)
 				if err != nil {
 					return err
 				}
@@ -32,5 +36,23 @@ it and the others wait.`,
 				return errors.Join(err, s.Close())
 			}
 		},
+	}
+}
+
+// awaitStore opens the store, and tries again for up to wait while it cannot be reached.
+func awaitStore(ctx context.Context, c *Config, wait time.Duration, say sayFunc) (s storage.Store, text string, err error) {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for begun := time.Now(); ; {
+		s, text, err = openStore(ctx, c)
+		if !errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil || time.Since(begun) >= wait {
+			return s, text, err
+		}
+		say("not yet: %v", err)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, "", err
+		}
 	}
 }

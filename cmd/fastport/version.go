@@ -10,6 +10,9 @@ import (
 	"github.com/fastport/fastport/protocol"
 )
 
+// version is set with -ldflags "-X main.version=v1.2.3" where a build sees no repository to take it from, as in an image.
+var version string
+
 func versionCommand() command {
 	return command{
 		name: "version", group: "About", summary: "which version this is, and what it speaks",
@@ -33,8 +36,7 @@ func versionCommand() command {
 
 // versionText is a line each for the version, the commit if it is known, Go, and the protocol.
 func versionText(info *debug.BuildInfo) string {
-	version := or(info.Main.Version, "(devel)")
-	text := fmt.Sprintf("fastport %s\n", version)
+	text := fmt.Sprintf("fastport %s\n", or(version, or(info.Main.Version, "(devel)")))
 	built := make(map[string]string)
 	for _, s := range info.Settings {
 		built[s.Key] = s.Value
