@@ -14,7 +14,7 @@ DOCKER ?= docker
 .PHONY: help run cluster build test test-charts deps verify check fuzz bench docs image k8s e2e-k8s clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: build ## build, and serve on SQLite at port 3000
 	./bin/fastport serve
@@ -31,6 +31,10 @@ deps: ## install what the tests need beyond Go
 
 test: deps ## run every test with the race detector, on real Postgres and sockets
 	$(GO) test -race -timeout 15m $(TEST)
+	$(if $(filter ./...,$(TEST)),@$(MAKE) --no-print-directory test-charts)
+
+test-charts: deps ## lint and render the Helm chart, and check what it makes
+	cd charts && $(GO) vet ./... && $(GO) test -count=1 ./... # k8s is outside of the module: the cache does not see it change
 
 verify: build deps ## break a cluster of this machine for DURATION, and hold it to its promises
 	./bin/fastport verify --local 3 --sentinel --duration $(DURATION)
@@ -44,6 +48,9 @@ fuzz: ## fuzz every decoder for FUZZTIME
 image: ## build the image fastport:VERSION with DOCKER, the same bits each time
 	$(DOCKER) build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$$(git rev-parse HEAD) \
 		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --tag fastport:$(VERSION) .
+
+k8s: ## render the chart's plain manifests again
+	cd charts && $(GO) run ./plain fastport ../k8s
 
 docs: ## make the generated documents again
 	$(GO) generate ./...

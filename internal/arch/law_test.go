@@ -30,6 +30,7 @@ var law = map[string][]string{
 	"verify":    {"client", "protocol", "internal/rig"},
 	"internal":  {"deploy"},
 	"deploy":    {},
+	"charts":    {}, // a module of its own
 	"scripts":   {},
 	"testdata":  {},
 	"cmd":       {"protocol", "storage", "backplane", "session", "gateway", "dataplane", "fcm", "api", "admin", "client", "verify", "internal", "metrics"},
