@@ -340,6 +340,22 @@ func TestLink_DownServesFromTheStoreAndBackLosesNothing(t *testing.T) {
 	})
 }
 
+// A node that alone was cut off: the others' links stood, so nothing had them look into the store.
+func TestLink_BackTellsOthersWhatItCommittedMeanwhile(t *testing.T) {
+	onBed(t, func(b *bed) {
+		near, _, durable, _, sender := two(b)
+		near.plane.set(func(p *faultyPlane) { p.deaf = true })
+		near.plane.Link(false)
+		sender.publish("t", "m1")
+		sender.wantAcks("m1=1")
+		time.Sleep(3500 * time.Millisecond) // some ticks of the heads
+		near.plane.set(func(p *faultyPlane) { p.deaf = false })
+		near.plane.Link(true)
+		time.Sleep(1500 * time.Millisecond)
+		durable.wantGot("m1!")
+	})
+}
+
 func TestLink_UndecidedCopiesAreNotSentTwice(t *testing.T) {
 	onBed(t, func(b *bed) {
 		near, far, durable, _, sender := two(b)

@@ -64,13 +64,17 @@ func (h *heads) run(ctx context.Context) {
 	}
 }
 
-// send announces the heads of topics that this node has appended to.
+// send announces the heads of topics that this node has appended to. While the backplane is down they wait: where this
+// node alone is cut off, the others are not, and would look into the store only with their next poll.
 func (h *heads) send() {
+	if h.node.down.Load() {
+		return
+	}
 	h.mu.Lock()
 	active := h.active
 	h.active = nil
 	h.mu.Unlock()
-	if len(active) == 0 || h.node.down.Load() {
+	if len(active) == 0 {
 		return
 	}
 	h.node.mu.RLock()
