@@ -74,6 +74,8 @@ type Result struct {
 	P99      float64 `json:"p99_us"`
 	P999     float64 `json:"p999_us"`
 	Max      float64 `json:"max_us"`
+	OwnP50   float64 `json:"generator_p50_us,omitempty"`
+	OwnP99   float64 `json:"generator_p99_us,omitempty"`
 	Gaps     uint64  `json:"lost"`
 	Dups     uint64  `json:"dups"`
 	Late     uint64  `json:"out_of_order"`
@@ -269,6 +271,7 @@ func runPubSub(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 		}
 	}
 	var stalls int
+	own := newHist()
 	step := func(end int64) {
 		if !open {
 			for t := range pubs {
@@ -311,6 +314,7 @@ func runPubSub(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 			}
 			for next <= now {
 				publish(pubs[i%topics], next) // stamped with the time it was due
+				own.add(now - next)           // what the generator itself was late
 				i++
 				next += gap
 			}
@@ -324,6 +328,7 @@ func runPubSub(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 	step(nanos() + int64(*flWarm))
 	l.record = true
 	l.hist.reset()
+	own.reset()
 	d0, a0, e0 := l.nDeliv, l.nAck, l.nErr
 	var p0 uint64
 	for _, p := range pubs {
@@ -350,6 +355,7 @@ func runPubSub(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 	}
 	r.RSS = rssKB(pids)
 	r.P50, r.P99, r.P999, r.Max = l.hist.q(.5), l.hist.q(.99), l.hist.q(.999), float64(l.hist.max)/1000
+	r.OwnP50, r.OwnP99 = own.q(.5), own.q(.99)
 	r.Gaps, r.Dups, r.Late, r.Closed, r.Stalls = l.gaps, l.dups, l.late, l.closedN, stalls
 	switch *flScen {
 	case "fanout":
