@@ -23,6 +23,8 @@ type driver interface {
 	wantWrite(on bool)
 	// wakeReader has the reader call conn.step soon.
 	wakeReader()
+	// line tells how the bytes written get on; false where the system does not say. Called under conn.mu.
+	line() (line, bool)
 	// halfClose ends the write side.
 	halfClose()
 	// hangUp closes the socket. Called once, when nobody reads or writes any more.
@@ -65,12 +67,15 @@ type conn struct {
 	told    bool // Peer.Closed was called
 	ended   bool // given back to the server
 
+	seen witness // owned by tick
+
 	mu    sync.Mutex // guards the following
 	token flushToken
 	out   *outbox       // nil while nothing waits
 	moved time.Duration // when the kernel took bytes last, or the first began to wait for it
 
 	pinged    time.Duration // when the ping went into the queue that no pong has come to; 0: none
+	pingedOut time.Duration // when the kernel took a ping last
 	pingAgain bool          // a ping was asked for meanwhile
 
 	code      protocol.CloseCode
@@ -166,7 +171,8 @@ func (c *conn) ping() {
 	c.pinged = c.srv.now()
 	var id [8]byte
 	binary.BigEndian.PutUint64(id[:], uint64(c.pinged))
-	c.queue(session.LaneControl, entry{wire: controlFrame(ws.OpPing, id[:])})
+	c.queue(session.LaneControl, entry{wire: controlFrame(ws.OpPing, id[:]), kind: kindPing})
+	c.out.pings++
 	c.watch()
 }
 

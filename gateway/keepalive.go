@@ -188,22 +188,36 @@ func (c *conn) lookHalf(now time.Duration, cfg *Config) bool {
 
 // lookOut closes who takes nothing of what waits for it, and who gives no sign of life after a ping.
 func (c *conn) lookOut(now time.Duration, cfg *Config) bool {
-	c.mu.Lock()
-	waits, moved, pinged := c.out != nil, c.moved, c.pinged
-	c.mu.Unlock()
 	if c.gate.Load() < 0 {
 		c.heard.Store(int64(now)) // nobody reads, because the engine said wait: a pong would not be heard
 	}
-	switch {
-	case waits:
-		// The ping may be among what waits, so this deadline is the only one.
-		if now-moved >= cfg.SlowConsumerAfter {
-			c.close(causeSlow, protocol.CloseSlowConsumer, "nothing is taken from the outbox")
-		}
-	case pinged != 0:
-		if now-max(pinged, moved, time.Duration(c.heard.Load())) >= cfg.PongTimeout {
-			c.close(causeSilent, protocol.CloseGoingAway, "no pong")
-		}
+	c.mu.Lock()
+	waits, pinged := c.out != nil, c.pinged
+	if !waits && pinged == 0 || c.state.Load() != stateOpen {
+		c.mu.Unlock()
+		c.seen = witness{}
+		return false
 	}
-	return waits || pinged != 0
+	moved, owed := c.moved, max(pinged, c.pingedOut)
+	if pinged != 0 && waits && c.out.pings > 0 {
+		pinged = 0 // it waits here: no pong is owed yet
+	}
+	l, known := c.drv.line()
+	c.mu.Unlock()
+
+	if known {
+		c.seen.look(l, pinged, now)
+		moved = max(moved, c.seen.took)
+		owed = max(owed, c.seen.read)
+	} else {
+		// What the kernel takes may be to nobody: that is no excuse for longer than a full outbox has.
+		owed = max(owed, min(moved, owed+cfg.SlowConsumerAfter-cfg.PongTimeout))
+	}
+	switch {
+	case waits && now-moved >= cfg.SlowConsumerAfter:
+		c.close(causeSlow, protocol.CloseSlowConsumer, "nothing is taken from the outbox")
+	case pinged != 0 && now-max(owed, time.Duration(c.heard.Load())) >= cfg.PongTimeout:
+		c.close(causeSilent, protocol.CloseGoingAway, "no pong")
+	}
+	return true
 }

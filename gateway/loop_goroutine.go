@@ -113,6 +113,8 @@ func (c *loopConn) wakeReader() {
 	}
 }
 
+func (c *loopConn) line() (line, bool) { return lineOfConn(c.raw) }
+
 func (c *loopConn) halfClose() {
 	type halfCloser interface{ CloseWrite() error }
 	if h, ok := c.nc.(halfCloser); ok {

@@ -18,8 +18,17 @@ const (
 type entry struct {
 	wire []byte // header and payload
 	sent func() // nil, or called once the kernel has the frame or the socket is gone
-	pong bool
+	kind entryKind
 }
+
+// entryKind tells frames apart that the outbox counts.
+type entryKind uint8
+
+const (
+	kindOther entryKind = iota
+	kindPing
+	kindPong
+)
 
 // lane is a queue of frames.
 type lane struct {
@@ -58,6 +67,7 @@ type outbox struct {
 	head  entry  // the rest of a frame that the kernel took in part; it goes before all lanes
 	pong  []byte // payload of the newest ping that is not in the queue yet
 	pongs int    // pongs in the queue: at most one, however many pings came
+	pings int    // pings in the queue
 }
 
 func (o *outbox) empty() bool {
@@ -115,7 +125,7 @@ func (o *outbox) answer(payload []byte) {
 		return
 	}
 	o.pongs++
-	o.push(session.LaneControl, entry{wire: controlFrame(ws.OpPong, payload), pong: true})
+	o.push(session.LaneControl, entry{wire: controlFrame(ws.OpPong, payload), kind: kindPong})
 }
 
 // batch is what one write takes: lent by whoever flushes.
@@ -177,7 +187,10 @@ func (b *batch) add(wire []byte) bool {
 func (o *outbox) drop(b *batch, n int) (frames int) {
 	done := func(e entry) {
 		frames++
-		if e.pong {
+		switch e.kind {
+		case kindPing:
+			o.pings--
+		case kindPong:
 			o.pongs--
 		}
 		if e.sent != nil {

@@ -17,3 +17,5 @@ func (*poller) free()    {}
 func (*Server) adoptPolled(_, _ net.Conn, _ slot, _ []byte, _ bool) *conn { return nil }
 
 func tuneTCP(*net.TCPConn) {}
+
+func lineOfConn(net.Conn) (line, bool) { return line{}, false }

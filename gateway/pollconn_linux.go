@@ -201,6 +201,8 @@ func (c *pollConn) wakeReader() {
 	}
 }
 
+func (c *pollConn) line() (line, bool) { return lineOf(c.fd) }
+
 func (c *pollConn) halfClose() { unix.Shutdown(c.fd, unix.SHUT_WR) }
 
 func (c *pollConn) hangUp() {

@@ -134,10 +134,13 @@ func (c *conn) wrote(b *batch, n int) {
 		return
 	}
 	c.mu.Lock()
-	before := c.out.total()
+	before, pings := c.out.total(), c.out.pings
 	frames := c.out.drop(b, n)
 	c.shard.count.outbox.Add(int64(c.out.total() - before))
 	c.moved = c.srv.now()
+	if c.out.pings < pings {
+		c.pingedOut = c.moved
+	}
 	c.mu.Unlock()
 	c.shard.count.bytesOut.Add(uint64(n))
 	c.shard.count.framesOut.Add(uint64(frames))
