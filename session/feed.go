@@ -38,8 +38,8 @@ func (f *feed) own(m *message) bool {
 
 // shared reports whether m was published by another connection of the feed's user, which gets it live, once.
 func (f *feed) shared(m *message) bool {
-	return f.sub != nil && m.origin == f.sub.subscriber.key && !f.sub.subscriber.client() &&
-		m.conn != f.conn.number && !m.flagged
+	replayed := m.flagged && m.place == 0
+	return f.sub != nil && m.origin == f.sub.subscriber.key && !f.sub.subscriber.client() && m.conn != f.conn.number && !replayed
 }
 
 // open puts the feed behind the fence, in the channel's order.

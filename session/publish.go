@@ -82,7 +82,7 @@ type publish struct {
 	retry   bool
 	first   bool // appended before it is announced
 	wary    bool // only because it, or one before it, might be a resend that does not say so
-	aged    bool // see aged
+	aged    bool // it was stamped a while ago, see aged
 	expiry  time.Duration
 	wake    time.Duration // see storage.Entry
 	copy    backplane.Copy
@@ -190,6 +190,7 @@ func (p *publish) start() *protocol.Error {
 	}
 	p.first = must || maybe || behind
 	p.wary = p.first && wary && !must
+	p.copy.Retry = p.retry || again || p.aged // somebody may have it, and have it in another place
 	if p.first && p.conn != nil {
 		p.conn.appendFirst(before{t, p.wary})
 	}
@@ -289,7 +290,6 @@ func (p *publish) settle(r storage.Appended, epoch string) {
 		}
 		// A first attempt may have been committed without a word, and then nobody has the copy yet.
 		if p.first && (r.Outcome == storage.Stored || p.attempts > 1) {
-			p.copy.Retry = p.retry
 			p.announce()
 		}
 		if down {
@@ -300,7 +300,6 @@ func (p *publish) settle(r storage.Appended, epoch string) {
 		}
 	case storage.NotStored:
 		if p.first {
-			p.copy.Retry = p.retry
 			p.announce()
 		}
 		if !down {
@@ -343,7 +342,6 @@ func (p *publish) hurry(now int64) {
 	due := !p.released && p.decided == 0
 	p.mu.Unlock()
 	if due {
-		p.copy.Retry = p.aged
 		p.announce()
 	}
 }

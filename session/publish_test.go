@@ -506,5 +506,33 @@ func TestPublish_WhatWasStampedAWhileAgoIsLookedUpBeforeItIsAnnounced(t *testing
 		time.Sleep(1500 * time.Millisecond)
 		moved.wantGot("m2+1")
 		b.store.mend()
+		synctest.Wait()
+		twin.send(stamped("m3")) // stored through here, but perhaps announced through another node
+		moved.wantGot("m3+1")
+	})
+}
+
+// A publisher of version 1 that was refused sends again without saying so. To whoever came meanwhile it is out of its
+// place among what others had live: it must not look like a first try.
+func TestPublish_WhatIsAnnouncedOnceMoreGoesOutAsARetry(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		near, far := b.node(), b.node()
+		sub := near.connect("s", "c:a", 2)
+		sub.subscribe("t")
+		sender := near.connect("s", "", 1)
+		m1 := strings.Replace(publishFrame("t", "m1"), `"timestamp":1`, fmt.Sprintf(`"timestamp":%d`, time.Now().UnixMilli()), 1)
+		b.store.hold()
+		sender.hand(m1)
+		time.Sleep(6 * time.Second)
+		sub.wantGot("m1")
+		sender.wantAcks("m1:unavailable")
+		late := far.connect("s", "", 2)
+		late.subscribe("t")
+		sender.hand(m1)
+		b.store.mend()
+		time.Sleep(2 * time.Second)
+		sender.wantAcks("m1=1")
+		late.wantGot("m1+1")
 	})
 }
