@@ -52,6 +52,9 @@ image: ## build the image fastport:VERSION with DOCKER, the same bits each time
 k8s: ## render the chart's plain manifests again
 	cd charts && $(GO) run ./plain fastport ../k8s
 
+e2e-k8s: ## run the chart on a real Kubernetes, which the rig at K8S_RIG brings up
+	@scripts/e2e-k8s.sh
+
 docs: ## make the generated documents again
 	$(GO) generate ./...
 

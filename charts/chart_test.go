@@ -264,6 +264,22 @@ func TestChart_SecretsAreMadeOnceAndKept(t *testing.T) {
 	}
 }
 
+// Turning autoscaling on takes the number of nodes out of the values; Kubernetes takes none for one.
+func TestChart_AutoscalingBeginsWithTheNodesThatAreThere(t *testing.T) {
+	r := Release{Name: "fp", Upgrade: true, Values: map[string]any{"autoscaling": map[string]any{"enabled": true}}}
+	deployment := func() *apps.Deployment { return those[*apps.Deployment](decode(t, withoutNotes(render(t, r))))[0] }
+	was := deployment()
+	if was.Spec.Replicas != nil {
+		t.Errorf("%d nodes where nobody can be asked: it would undo what the autoscaler decided", *was.Spec.Replicas)
+	}
+	now := int32(5)
+	was.Namespace, was.Spec.Replicas = "default", &now
+	r.Installed = installed{fake.NewSimpleDynamicClient(scheme.Scheme, runtime.Object(was))}
+	if n := deployment().Spec.Replicas; n == nil || *n != now {
+		t.Errorf("replicas = %v, want the %d that are there", n, now)
+	}
+}
+
 // An upgrade with the same values starts no node again, and one with another secret starts all.
 func TestChart_NodesStartAgainForAnotherSecretAlone(t *testing.T) {
 	template := func(values map[string]any) string {
