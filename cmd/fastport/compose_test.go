@@ -138,7 +138,9 @@ func TestDockerfile_IsWhatComposeAsksFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"CGO_ENABLED=0", ":nonroot", `ENTRYPOINT ["/usr/bin/fastport"]`, `CMD ["serve"]`} {
+	for _, want := range []string{"CGO_ENABLED=0", ":nonroot", "USER 65532:65532", "SOURCE_DATE_EPOCH", "-X main.version=${VERSION}",
+		`HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["/usr/bin/fastport", "healthcheck"]`,
+		"org.opencontainers.image.version", `ENTRYPOINT ["/usr/bin/fastport"]`, `CMD ["serve"]`} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("the image has no %s", want)
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // required are the requirements that must have a test as long as the broker is one node.
-var required = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 19, 20}
+var required = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 19, 20, 21}
 
 var (
 	securityRow = regexp.MustCompile(`^\| (\d+) \|`)
