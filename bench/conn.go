@@ -242,7 +242,7 @@ func dialAll(ad Adapter, ts []*target, conns []*Conn, par int, srcs int) error {
 				c := conns[i]
 				t := ts[0]
 				if c.sub && len(ts) > 1 {
-					t = ts[1]
+					t = ts[1+i%(len(ts)-1)]
 				}
 				src := 0
 				if srcs > 0 {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,7 +21,8 @@ var (
 	flPeer     = flag.String("peer", "fastport", "fastport | centrifuge | mqtt0 | mqtt1 | nats | natsjs | socketio | relay")
 	flLabel    = flag.String("label", "", "name in the results (default: the peer)")
 	flURL      = flag.String("url", "ws://127.0.0.1:3000", "server (node A, where publishers connect)")
-	flURL2     = flag.String("url2", "", "second server (node B, where subscribers connect)")
+	flURL2     = flag.String("url2", "", "where subscribers connect, if elsewhere: a node, or some with commas between, each with as many of them")
+	flRedis    = flag.String("redis", "", "a Redis between the nodes, redis://…: what it counts is told with the results")
 	flPath     = flag.String("path", "/", "fastport: websocket path when -url has none")
 	flScen     = flag.String("scenario", "fanout", "fanout | pairs | latency | idle | storm | big")
 	flPids     = flag.String("pids", "", "server pids, comma separated; descendants are counted too")
@@ -56,40 +58,42 @@ var (
 
 // Result is one repetition.
 type Result struct {
-	Label    string  `json:"label"`
-	Scenario string  `json:"scenario"`
-	Rep      int     `json:"rep"`
-	Dur      float64 `json:"dur_s"`
-	Pub      uint64  `json:"published"`
-	Deliv    uint64  `json:"delivered"`
-	Acks     uint64  `json:"acked"`
-	DelivS   float64 `json:"deliv_per_s"`
-	AckS     float64 `json:"acked_per_s"`
-	SrvCPU   float64 `json:"srv_cpu_s"`
-	CPUPerM  float64 `json:"srv_cpu_s_per_M_deliv"`
-	CliCPU   float64 `json:"cli_cpu_s"`
-	RSS      int64   `json:"srv_rss_kb"`
-	PeakRSS  int64   `json:"srv_peak_rss_kb,omitempty"`
-	P50      float64 `json:"p50_us"`
-	P99      float64 `json:"p99_us"`
-	P999     float64 `json:"p999_us"`
-	Max      float64 `json:"max_us"`
-	OwnP50   float64 `json:"generator_p50_us,omitempty"`
-	OwnP99   float64 `json:"generator_p99_us,omitempty"`
-	Gaps     uint64  `json:"lost"`
-	Dups     uint64  `json:"dups"`
-	Late     uint64  `json:"out_of_order"`
-	Errs     uint64  `json:"errors"`
-	Closed   int     `json:"closed"`
-	Stalls   int     `json:"stalls"`
-	MBs      float64 `json:"MB_per_s,omitempty"`
-	RSSPer   float64 `json:"rss_bytes_per_conn,omitempty"`
-	ConnS    float64 `json:"conns_per_s,omitempty"`
-	CPUPerKC float64 `json:"srv_cpu_ms_per_conn,omitempty"`
-	Other    float64 `json:"other_cpu_s"`
-	Steal    float64 `json:"steal_s"`
-	OtherSrc string  `json:"other_src"`
-	Note     string  `json:"note,omitempty"`
+	Label    string    `json:"label"`
+	Scenario string    `json:"scenario"`
+	Rep      int       `json:"rep"`
+	Dur      float64   `json:"dur_s"`
+	Pub      uint64    `json:"published"`
+	Deliv    uint64    `json:"delivered"`
+	Acks     uint64    `json:"acked"`
+	DelivS   float64   `json:"deliv_per_s"`
+	AckS     float64   `json:"acked_per_s"`
+	SrvCPU   float64   `json:"srv_cpu_s"`
+	CPUPerM  float64   `json:"srv_cpu_s_per_M_deliv"`
+	CliCPU   float64   `json:"cli_cpu_s"`
+	RSS      int64     `json:"srv_rss_kb"`
+	PeakRSS  int64     `json:"srv_peak_rss_kb,omitempty"`
+	P50      float64   `json:"p50_us"`
+	P99      float64   `json:"p99_us"`
+	P999     float64   `json:"p999_us"`
+	Max      float64   `json:"max_us"`
+	OwnP50   float64   `json:"generator_p50_us,omitempty"`
+	OwnP99   float64   `json:"generator_p99_us,omitempty"`
+	Gaps     uint64    `json:"lost"`
+	Dups     uint64    `json:"dups"`
+	Late     uint64    `json:"out_of_order"`
+	Errs     uint64    `json:"errors"`
+	Closed   int       `json:"closed"`
+	Stalls   int       `json:"stalls"`
+	MBs      float64   `json:"MB_per_s,omitempty"`
+	RSSPer   float64   `json:"rss_bytes_per_conn,omitempty"`
+	ConnS    float64   `json:"conns_per_s,omitempty"`
+	CPUPerKC float64   `json:"srv_cpu_ms_per_conn,omitempty"`
+	NodeCPU  []float64 `json:"node_cpu_s_per_M_of_its_deliv,omitempty"` // in the order of -pids: what a node's own subscribers cost it
+	Redis    *redisUse `json:"redis,omitempty"`
+	Other    float64   `json:"other_cpu_s"`
+	Steal    float64   `json:"steal_s"`
+	OtherSrc string    `json:"other_src"`
+	Note     string    `json:"note,omitempty"`
 }
 
 func main() {
@@ -120,7 +124,7 @@ func main() {
 		*flLabel = ad.Name()
 	}
 	var ts []*target
-	for _, u := range []string{*flURL, *flURL2} {
+	for _, u := range append([]string{*flURL}, strings.Split(*flURL2, ",")...) {
 		if u == "" {
 			continue
 		}
@@ -336,9 +340,19 @@ func runPubSub(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 	}
 	stop := peakSampler(pids)
 	mb, ms := machine()
+	redis0, err := countRedis()
+	if err != nil {
+		return r, err
+	}
+	each := cpuEach(pids)
 	cpu0, self0, t1 := cpuSeconds(pids), selfCPU(), nanos()
 	step(t1 + int64(*flDur))
 	cpu1, self1, t2 := cpuSeconds(pids), selfCPU(), nanos()
+	each = less(cpuEach(pids), each)
+	redis1, err := countRedis()
+	if err != nil {
+		return r, err
+	}
 	r.PeakRSS = stop()
 	r.Scenario = *flScen
 	r.Dur = float64(t2-t1) / 1e9
@@ -353,6 +367,12 @@ func runPubSub(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 	if r.Deliv > 0 {
 		r.CPUPerM = r.SrvCPU / float64(r.Deliv) * 1e6
 	}
+	if len(pids) == len(ts)-1 {
+		for _, s := range each {
+			r.NodeCPU = append(r.NodeCPU, s/(float64(r.Deliv)/float64(len(ts)-1))*1e6)
+		}
+	}
+	r.Redis = redis1.since(redis0, r.Pub)
 	r.RSS = rssKB(pids)
 	r.P50, r.P99, r.P999, r.Max = l.hist.q(.5), l.hist.q(.99), l.hist.q(.999), float64(l.hist.max)/1000
 	r.OwnP50, r.OwnP99 = own.q(.5), own.q(.99)

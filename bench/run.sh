@@ -2,14 +2,19 @@
 # Measures fastport on this machine: a fresh server for each scenario, on a free port, with a store of its own.
 #   run.sh [scenario ...]     DB_TYPE=sqlite (default) | postgres (with DATABASE_URL) | memory     REPS=3
 #   run.sh cluster            two nodes, publishers on one and subscribers on the other; takes DATABASE_URL and REDIS_URL
+#   run.sh nodes              1, 2, 4 and 8 nodes with as many subscribers each, publishers on the first; takes both as well
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd .. && pwd)
 work=$(mktemp -d)
-server=
-second=
-cleanup() { end "$server" && end "$second"; rm -rf "$work"; }
-end() { [ -z "$1" ] || { kill "$1" 2>/dev/null && wait "$1" 2>/dev/null; } || true; }
+servers=()
+cleanup() { end && rm -rf "$work"; }
+end() { # ends what runs
+	for pid in "${servers[@]}"; do
+		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
+	done
+	servers=()
+}
 trap cleanup EXIT
 
 (cd "$root" && go build -trimpath -o "$work/fastport" ./cmd/fastport)
@@ -20,11 +25,11 @@ store=${DB_TYPE:-sqlite}
 echo "# $(go version); $(nproc) cores; commit $(git -C "$root" rev-parse --short HEAD); store $store" >&2
 
 start() { # starts a fresh server
-	end "$server"
+	end
 	rm -rf "$work/data" && mkdir "$work/data"
 	(cd "$work" && exec env DB_TYPE="$store" SQLITE_PATH="$work/data/fastport.db" MASTER_KEY_FILE="$work/data/master.key" REDIS_URL= \
 		PORT="$port" CONNECTION_RATE_LIMIT=0 API_RATE_LIMIT=100000 LOG_LEVEL=error "$work/fastport" serve >"$work/log" 2>&1) &
-	server=$!
+	servers=($!)
 	await "$port" "$work/log"
 }
 
@@ -36,34 +41,32 @@ await() { # port, log: returns once the server answers
 	echo "the server did not start:" >&2 && cat "$2" >&2 && exit 1
 }
 
-pair() { # starts two nodes of one cluster
+fleet() { # number: starts so many nodes of one cluster
 	: "${DATABASE_URL:?takes a Postgres that the nodes share}" "${REDIS_URL:?takes a Redis that the nodes share}"
-	end "$server" && end "$second"
-	local key pids=()
+	end
+	local key at
 	key=$(head -c32 /dev/urandom | base64)
-	for at in "$port" $((port + 1)); do
+	for ((at = port; at < port + $1; at++)); do
 		(cd "$work" && exec env DB_TYPE=postgres MASTER_KEY="$key" PORT="$at" CONNECTION_RATE_LIMIT=0 API_RATE_LIMIT=100000 \
 			LOG_LEVEL=error "$work/fastport" serve >"$work/log$at" 2>&1) &
-		pids+=($!)
+		servers+=($!)
 		await "$at" "$work/log$at"
 	done
-	server=${pids[0]} second=${pids[1]}
-	sleep 4 # until each has heard the other's heartbeat
+	sleep 4 # until each has heard the others' heartbeats
 }
 
-across() { # label, generator flags...: publishers on one node, subscribers on the other
-	local label=$1
-	shift
-	pair
-	"$work/bench" -peer fastport -label "$label" -url "ws://127.0.0.1:$port" -url2 "ws://127.0.0.1:$((port + 1))" -create "http://127.0.0.1:$port" \
-		-session "bench-$label-$RANDOM" -pids "$server,$second" "$@"
+across() { # label, ports of the subscribers' nodes with commas between, generator flags...: publishers are on the first node
+	local label=$1 urls=${2//,/,ws://127.0.0.1:}
+	shift 2
+	"$work/bench" -peer fastport -label "$label" -url "ws://127.0.0.1:$port" -url2 "ws://127.0.0.1:$urls" -redis "$REDIS_URL" \
+		-create "http://127.0.0.1:$port" -session "bench-$label-$RANDOM" -pids "$(IFS=, && echo "${servers[*]}")" "$@"
 }
 
 measure() { # label, generator flags...
 	local label=$1
 	shift
 	start
-	"$work/bench" -peer fastport -label "$label" -url "ws://127.0.0.1:$port" -create "http://127.0.0.1:$port" -pids "$server" "$@"
+	"$work/bench" -peer fastport -label "$label" -url "ws://127.0.0.1:$port" -create "http://127.0.0.1:$port" -pids "${servers[0]}" "$@"
 }
 
 for scenario in "${@:-acked fanout latency idle storm file}"; do
@@ -81,12 +84,22 @@ for scenario in "${@:-acked fanout latency idle storm file}"; do
 			measure idle-durable -scenario idle -n 10000 -v2 -durable -reps 1
 			;;
 		cluster)
-			across cluster-latency -scenario latency -pairs 10 -subs 1 -rate 5000 -v2 -durable -reps "$reps"
-			across cluster-fanout-100-qos0 -scenario fanout -subs 100 -v2 -qos 0 -reps "$reps"
+			fleet 2
+			across cluster-latency $((port + 1)) -scenario latency -pairs 10 -subs 1 -rate 5000 -v2 -durable -reps "$reps"
+			fleet 2
+			across cluster-fanout-100-qos0 $((port + 1)) -scenario fanout -subs 100 -v2 -qos 0 -reps "$reps"
+			;;
+		nodes) # the rates let the largest fleet, its generator and Redis fit into two cores
+			for n in 1 2 4 8; do
+				fleet $n
+				all=$(seq -s, "$port" $((port + n - 1)))
+				across "nodes-$n-subs-10" "$all" -scenario latency -pairs 1 -subs $((10 * n)) -rate 500 -v2 -qos 0 -reps "$reps"
+				across "nodes-$n-subs-1000" "$all" -scenario latency -pairs 1 -subs $((1000 * n)) -rate 20 -v2 -qos 0 -reps "$reps"
+			done
 			;;
 		storm) measure storm -scenario storm -conc 500 -v2 -reps "$reps" ;;
 		file) measure file -scenario big -window 64 -v2=false -reps 1 ;;
-		*) echo "no scenario $s: acked fanout latency idle storm file cluster" >&2 && exit 2 ;;
+		*) echo "no scenario $s: acked fanout latency idle storm file cluster nodes" >&2 && exit 2 ;;
 		esac
 	done
 done
