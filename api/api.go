@@ -1,5 +1,5 @@
 // Package api is the HTTP surface: what tenants and their back ends call, the operator's API (package admin) behind the
-// same guards, health, and the page at the root.
+// same guards, health, the page at the root, and the JavaScript SDK below /sdk/.
 //
 // A request passes, in this order: the panic guard, the headers of every answer, CORS, the operator's identity, the
 // rate limit, and the bounds of its body. Handlers return errors; one function writes them.
@@ -18,6 +18,7 @@ import (
 
 	"github.com/fastport/fastport/admin"
 	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/clients/js"
 	"github.com/fastport/fastport/metrics"
 	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/session"
@@ -108,6 +109,9 @@ func New(cfg Config) http.Handler {
 	e.HTTPErrorHandler = s.fail
 	e.Use(s.recover, headers, under("/api/", s.cors, cfg.Admin.Identify, s.rateLimit, s.body))
 	e.GET("/", s.root)
+	sdk := echo.WrapHandler(js.Handler("/sdk/"))
+	e.GET("/sdk/*", sdk)
+	e.HEAD("/sdk/*", sdk)
 	if !cfg.NoHealth {
 		routeHealth(e, cfg.Health)
 		if cfg.Metrics != nil {

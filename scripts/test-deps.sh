@@ -17,6 +17,7 @@ needs() {
 	need caddy             have caddy
 	need nodejs            have node
 	need npm               have npm
+	need chromium          have chromium
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -39,13 +40,15 @@ need() {
 	"$@" || missing="$missing $package"
 }
 
-# The seed client's one npm package, at the version that its lock file says.
+# The npm packages of the seed client and of the JavaScript SDK's tests, at the versions that their lock files say.
 node_modules() {
-	client=$(dirname "$0")/../testdata/seedclient
-	if [ ! -e "$client/node_modules/.package-lock.json" ] || [ "$client/package-lock.json" -nt "$client/node_modules/.package-lock.json" ]; then
-		echo "test-deps: npm ci in testdata/seedclient" >&2
-		npm ci --silent --no-audit --no-fund --prefix "$client"
-	fi
+	for folder in testdata/seedclient clients/js; do
+		client=$(dirname "$0")/../$folder
+		if [ ! -e "$client/node_modules/.package-lock.json" ] || [ "$client/package-lock.json" -nt "$client/node_modules/.package-lock.json" ]; then
+			echo "test-deps: npm ci in $folder" >&2
+			npm ci --silent --ignore-scripts --no-audit --no-fund --prefix "$client"
+		fi
+	done
 }
 
 needs

@@ -23,9 +23,10 @@ var law = map[string][]string{
 	"gateway":   {"session", "protocol"},
 	"dataplane": {"session"},
 	"fcm":       {"storage", "backplane", "protocol", "metrics"},
-	"api":       {"session", "admin", "backplane", "storage", "protocol", "metrics"},
+	"api":       {"session", "admin", "backplane", "storage", "protocol", "metrics", "clients/js"},
 	"admin":     {"session", "storage", "backplane", "protocol", "metrics"},
 	"client":    {"protocol"},
+	"clients":   {}, // js: served as it stands, and sees nothing of the server
 	"examples":  {"client", "protocol"},
 	"verify":    {"client", "protocol", "internal/rig"},
 	"internal":  {"deploy"},

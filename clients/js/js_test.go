@@ -1,0 +1,82 @@
+package js_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+)
+
+// binary is what `go build ./cmd/fastport` makes: the broker and the tools that the SDK's tests run.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "fastport-js-test-")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "fastport")
+	code := 1
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "../../cmd/fastport").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the binary: %v\n%s", err, out)
+	} else if out, err := install(); err != nil {
+		fmt.Fprintf(os.Stderr, "npm ci: %v\n%s", err, out)
+	} else {
+		code = m.Run()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// install has npm bring the versions that the lock file names, unless they are there.
+func install() ([]byte, error) {
+	lock, err := os.Stat("package-lock.json")
+	if err != nil {
+		return nil, err
+	}
+	if done, err := os.Stat("node_modules/.package-lock.json"); err == nil && !done.ModTime().Before(lock.ModTime()) {
+		return nil, nil
+	}
+	return exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput()
+}
+
+// TestSDK_Types: the SDK's comments are types, and hold strictly.
+func TestSDK_Types(t *testing.T) {
+	t.Parallel()
+	run(t, "node", "node_modules/typescript/bin/tsc", "-p", ".")
+}
+
+var passed = regexp.MustCompile(`(?m)^# pass (\d+)$`)
+
+// TestSDK_Node runs test/*.test.js: against the vectors, against real servers, on Node and in headless Chromium, and crosswise with the Go
+// tools.
+func TestSDK_Node(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("test/*.test.js")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no tests: %v", err)
+	}
+	out := run(t, "node", append([]string{"--test", "--test-concurrency=3", "--test-reporter=tap"}, files...)...)
+	m := passed.FindStringSubmatch(out)
+	if m == nil || m[1] == "0" {
+		t.Fatalf("no test has run:\n%s", out)
+	}
+	t.Logf("%s tests of JavaScript passed", m[1])
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "FASTPORT_BIN="+binary)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+	return string(out)
+}

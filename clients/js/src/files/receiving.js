@@ -1,0 +1,6 @@
+/**
+ * What the application gave to onFile.
+ * @typedef {object} FileHandler
+ * @property {string} topic
+ */
+export {};
