@@ -17,6 +17,9 @@ type Figures struct {
 	Deliveries  float64  `json:"deliveriesPerSecond"`
 	AckP50      float64  `json:"ackP50Ms"` // from a publish's arrival to its ack, ms
 	AckP99      float64  `json:"ackP99Ms"`
+	DeliveryP50 float64  `json:"deliveryP50Ms"` // from a message's announce, on any node, to its first connection here
+	DeliveryP99 float64  `json:"deliveryP99Ms"`
+	CPU         float64  `json:"cpu"`         // processors kept busy; 0 where the system does not tell
 	Pending     int64    `json:"pending"`     // sent to a connection and not acked
 	OutboxBytes int64    `json:"outboxBytes"` // queued for all connections
 	HeapUsed    uint64   `json:"heapUsed"`    // bytes in live and not yet swept objects

@@ -17,7 +17,10 @@ import (
 	"github.com/fastport/fastport/storage"
 )
 
-var errWrong = protocol.Errorf(protocol.Unauthorized, "username or password is wrong")
+var (
+	errWrong  = protocol.Errorf(protocol.Unauthorized, "username or password is wrong")
+	errLocked = protocol.Errorf(protocol.RateLimited, "too many failed log-ins from this address, try again later")
+)
 
 // login answers {success, token} and sets the cookie. Every login has a token of its own, never one that a client
 // brought along.
@@ -39,10 +42,11 @@ func (a *Admin) login(c echo.Context) error {
 	from := a.cfg.ClientAddr(r)
 	if locked := a.failures.attempt(ctx, user, from); locked > 0 {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(locked.Seconds()))))
-		return protocol.Errorf(protocol.RateLimited, "too many failed log-ins from this address, try again later")
+		a.audit(r, user, ActionLogin, "", errLocked)
+		return errLocked
 	}
 	if !a.right(user, pass) {
-		a.log.Warn("admin: a log-in failed", slog.String("from", from.String()))
+		a.audit(r, user, ActionLogin, "", errWrong)
 		return errWrong
 	}
 	a.failures.succeeded(ctx, user, from)
@@ -56,7 +60,7 @@ func (a *Admin) login(c echo.Context) error {
 		a.forget(ctx, before.hash, "") // a browser has one login, the newest
 	}
 	a.setCookie(c, token, int(validFor/time.Second))
-	a.log.Info("admin: logged in", slog.String("user", user), slog.String("from", from.String()))
+	a.audit(r, user, ActionLogin, "", nil)
 	return c.JSON(http.StatusOK, map[string]any{"success": true, "token": token})
 }
 
@@ -71,13 +75,14 @@ func (a *Admin) logout(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), storeTimeout)
 	defer cancel()
 	who, _ := c.Get(identityKey).(identity)
-	hash := who.hash
+	hash, action := who.hash, ActionLogout
 	if body.Everywhere {
-		hash = nil
+		hash, action = nil, ActionLogoutAll
 	}
 	if !a.forget(ctx, hash, who.user) {
 		return unavailable()
 	}
+	a.audit(c.Request(), who.user, action, "", nil)
 	a.setCookie(c, "", -1)
 	return c.JSON(http.StatusOK, map[string]any{"success": true})
 }

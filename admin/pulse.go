@@ -21,7 +21,8 @@ type Pulse struct {
 type beat struct {
 	at                    time.Time
 	publishes, deliveries int64
-	acks                  metrics.Histogram
+	acks, delays          metrics.Histogram
+	cpu                   time.Duration
 }
 
 // Beat takes a snapshot in, once a heartbeat.
@@ -34,7 +35,7 @@ func (p *Pulse) Beat(at time.Time, s session.Stats) {
 	if len(p.past) > beats {
 		p.past = p.past[1:]
 	}
-	p.now = beat{at, s.Publishes, s.Deliveries + s.Redeliveries, s.AckTime}
+	p.now = beat{at, s.Publishes, s.Deliveries + s.Redeliveries, s.AckTime, s.DeliveryTime, cpuTime()}
 }
 
 // Fill writes the rates and quantiles of the beats before the last one into f; before the second beat there are none.
@@ -53,4 +54,7 @@ func (p *Pulse) Fill(f *Figures) {
 	f.Deliveries = float64(p.now.deliveries-first.deliveries) / seconds
 	acks := p.now.acks.Since(first.acks)
 	f.AckP50, f.AckP99 = 1000*acks.Quantile(0.5), 1000*acks.Quantile(0.99)
+	delays := p.now.delays.Since(first.delays)
+	f.DeliveryP50, f.DeliveryP99 = 1000*delays.Quantile(0.5), 1000*delays.Quantile(0.99)
+	f.CPU = (p.now.cpu - first.cpu).Seconds() / seconds
 }

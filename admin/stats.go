@@ -6,15 +6,12 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/fastport/fastport/backplane"
-	"github.com/fastport/fastport/protocol"
-	"github.com/fastport/fastport/storage"
 )
 
 // Stats answers GET /stats: the whole cluster's figures, and each node's.
@@ -28,6 +25,8 @@ type Stats struct {
 	Deliveries          float64     `json:"deliveriesPerSecond"`
 	AckP50              float64     `json:"ackP50Ms"` // of the node where it is highest: the cluster's own lies below
 	AckP99              float64     `json:"ackP99Ms"`
+	DeliveryP50         float64     `json:"deliveryP50Ms"`
+	DeliveryP99         float64     `json:"deliveryP99Ms"`
 	Pending             int64       `json:"pending"`
 	OutboxBytes         int64       `json:"outboxBytes"`
 	ReadyNodes          int         `json:"readyNodes"`
@@ -56,12 +55,19 @@ type NodeStats struct {
 func (a *Admin) stats(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), storeTimeout)
 	defer cancel()
+	s, err := a.readStats(ctx)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, s)
+}
+
+func (a *Admin) readStats(ctx context.Context) (Stats, error) {
 	totals, err := a.cfg.Store.Totals(ctx)
 	if err != nil {
-		a.log.Error("admin: totals could not be read", slog.Any("cause", err))
-		return unavailable()
+		return Stats{}, a.storeFailed("totals", err)
 	}
-	stats := Stats{
+	s := Stats{
 		Success:             true,
 		ActiveSessions:      totals.Sessions,
 		StoredMessages:      totals.Messages,
@@ -69,21 +75,22 @@ func (a *Admin) stats(c echo.Context) error {
 		StoredSubscriptions: totals.Subscriptions,
 		Nodes:               a.nodes(ctx),
 	}
-	for _, n := range stats.Nodes {
-		stats.TotalConnections += n.Connections
-		stats.MemoryUsage.HeapUsed += n.HeapUsed
-		stats.MemoryUsage.HeapTotal += n.HeapTotal
-		stats.Uptime = max(stats.Uptime, n.Uptime)
-		stats.Publishes += n.Publishes
-		stats.Deliveries += n.Deliveries
-		stats.Pending += n.Pending
-		stats.OutboxBytes += n.OutboxBytes
-		stats.AckP50, stats.AckP99 = max(stats.AckP50, n.AckP50), max(stats.AckP99, n.AckP99)
+	for _, n := range s.Nodes {
+		s.TotalConnections += n.Connections
+		s.MemoryUsage.HeapUsed += n.HeapUsed
+		s.MemoryUsage.HeapTotal += n.HeapTotal
+		s.Uptime = max(s.Uptime, n.Uptime)
+		s.Publishes += n.Publishes
+		s.Deliveries += n.Deliveries
+		s.Pending += n.Pending
+		s.OutboxBytes += n.OutboxBytes
+		s.AckP50, s.AckP99 = max(s.AckP50, n.AckP50), max(s.AckP99, n.AckP99)
+		s.DeliveryP50, s.DeliveryP99 = max(s.DeliveryP50, n.DeliveryP50), max(s.DeliveryP99, n.DeliveryP99)
 		if n.Ready {
-			stats.ReadyNodes++
+			s.ReadyNodes++
 		}
 	}
-	return c.JSON(http.StatusOK, stats)
+	return s, nil
 }
 
 // errLarge: figures beyond MaxFigures.
@@ -126,75 +133,3 @@ func nodeStats(n backplane.Node, f Figures) NodeStats {
 
 // uptime may rest on another host's clock: it is shown, and decides nothing.
 func uptime(started time.Time) int64 { return max(0, int64(time.Since(started)/time.Second)) }
-
-// Bounds of a page of sessions.
-const (
-	pageSize    = 50
-	maxPageSize = 500
-)
-
-// SessionInfo is a session as operators see it: nothing that opens it, or anything in it.
-type SessionInfo struct {
-	SessionName        string `json:"sessionName"`
-	Suspended          bool   `json:"suspended"`
-	CreatedAt          int64  `json:"createdAt"` // ms
-	ExpiresAt          *int64 `json:"expiresAt"` // ms; null: never
-	RetryInterval      int64  `json:"retryInterval"`
-	MaxRetryLimit      int    `json:"maxRetryLimit"`
-	MessageExpiryTime  *int64 `json:"messageExpiryTime"` // null: the server's cap
-	SubscriptionExpiry int64  `json:"subscriptionExpiry"`
-	Suite              int    `json:"suite"`
-	Push               bool   `json:"push"` // has an FCM configuration
-}
-
-// sessions answers a page: ?after=NAME&limit=N, and next to ask for the page behind it.
-func (a *Admin) sessions(c echo.Context) error {
-	limit := pageSize
-	if text := c.QueryParam("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxPageSize {
-			return protocol.Errorf(protocol.BadRequest, "limit: takes a whole number from 1 to "+strconv.Itoa(maxPageSize))
-		}
-		limit = n
-	}
-	after := c.QueryParam("after")
-	if after != "" && !protocol.ValidSessionName(after) {
-		return protocol.Errorf(protocol.BadRequest, "after: takes the name of a session")
-	}
-	list, err := a.cfg.Catalog.List(c.Request().Context(), c.QueryParam("match"), after, limit+1)
-	if err != nil {
-		return err
-	}
-	var next *string
-	if len(list) > limit {
-		list = list[:limit]
-		next = &list[limit-1].Name
-	}
-	page := make([]SessionInfo, len(list))
-	for i, s := range list {
-		page[i] = sessionInfo(s)
-	}
-	return c.JSON(http.StatusOK, map[string]any{"success": true, "sessions": page, "next": next})
-}
-
-func sessionInfo(s storage.Session) SessionInfo {
-	info := SessionInfo{
-		SessionName:        s.Name,
-		Suspended:          s.Suspended,
-		CreatedAt:          s.CreatedAt.UnixMilli(),
-		RetryInterval:      s.RetryInterval.Milliseconds(),
-		MaxRetryLimit:      s.MaxRetryLimit,
-		SubscriptionExpiry: s.SubscriptionExpiry.Milliseconds(),
-		Suite:              s.Suite,
-		Push:               len(s.FCMConfig) > 0,
-	}
-	if !s.ExpiresAt.IsZero() {
-		ms := s.ExpiresAt.UnixMilli()
-		info.ExpiresAt = &ms
-	}
-	if s.MessageExpiry != 0 {
-		ms := s.MessageExpiry.Milliseconds()
-		info.MessageExpiryTime = &ms
-	}
-	return info
-}

@@ -56,7 +56,6 @@ type Config struct {
 	NoHealth         bool            // /healthz, /readyz and /metrics are elsewhere: see HealthHandler
 	Refused          *metrics.Labels // counts errors by code; nil: nobody does
 	BodyTimeout      time.Duration   // for a body, besides what its size grants; 0: 10 s
-	Portal           string          // path of the portal, for the page at the root; "": there is none
 
 	// ClientAddr is where a request came from; nil: what the socket says.
 	ClientAddr func(*http.Request) netip.Addr
@@ -123,6 +122,7 @@ func New(cfg Config) http.Handler {
 	e.POST("/api/suspendSession", s.suspendSession)
 	e.POST(publishPath, s.publish)
 	cfg.Admin.Register(e.Group("/api/admin"))
+	cfg.Admin.RegisterPortal(e.Group(admin.PortalPath))
 	return e
 }
 

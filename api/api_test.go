@@ -133,9 +133,9 @@ func TestHealth_UnreadyForOnesOwnFaultsAlone(t *testing.T) {
 
 func TestRoot_PointsAtTheDocsAndThePortal(t *testing.T) {
 	w := newWorld()
-	with := w.open(t, "a", func(c *api.Config, _ *admin.Config) { c.Portal = "/admin" }).call(t, "GET", "/", "")
+	with := w.open(t, "a", func(_ *api.Config, c *admin.Config) { c.Portal = true }).call(t, "GET", "/", "")
 	without := w.open(t, "b", nil).call(t, "GET", "/", "")
-	if with.StatusCode != 200 || !strings.Contains(with.text, `href="/admin"`) || !strings.Contains(with.text, "/docs") {
+	if with.StatusCode != 200 || !strings.Contains(with.text, `href="/admin/"`) || !strings.Contains(with.text, "/docs") {
 		t.Errorf("page = %d %s", with.StatusCode, with.text)
 	}
 	if strings.Contains(without.text, "/admin") || !strings.Contains(without.text, "/docs") {

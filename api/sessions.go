@@ -27,6 +27,7 @@ func (s *server) createSession(c echo.Context) error {
 		return err
 	}
 	created, err := s.Catalog.Create(c.Request().Context(), spec)
+	s.Admin.Audit(c, admin.ActionCreateSession, spec.Name, err)
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,9 @@ func (s *server) dropSession(c echo.Context) error {
 		return err
 	}
 	name := string(o.SessionName)
-	if err := s.Catalog.Drop(c.Request().Context(), name); err != nil {
+	err = s.Catalog.Drop(c.Request().Context(), name)
+	s.Admin.Audit(c, admin.ActionDropSession, name, err)
+	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]any{"success": true, "sessionName": name})
@@ -66,7 +69,13 @@ func (s *server) suspendSession(c echo.Context) error {
 		return protocol.Errorf(protocol.BadRequest, "suspend: takes true or false")
 	}
 	name := string(o.SessionName)
-	if err := s.Catalog.Suspend(c.Request().Context(), name, *o.Suspend); err != nil {
+	action := admin.ActionResume
+	if *o.Suspend {
+		action = admin.ActionSuspend
+	}
+	err = s.Catalog.Suspend(c.Request().Context(), name, *o.Suspend)
+	s.Admin.Audit(c, action, name, err)
+	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]any{"success": true, "sessionName": name, "suspended": *o.Suspend})

@@ -141,7 +141,7 @@ func (c *Config) settings() []setting {
 
 		{"Operators and browsers", "ADMIN_USER", "admin", "Login of the admin API.", textValue{&c.AdminUser, "a name"}},
 		{"", "ADMIN_PASS", "", "Its password; none turns the admin API off.", secretValue{&c.AdminPass, "at least 12 characters"}},
-		{"", "ENABLE_WEB_PORTAL", "true", "Whether a portal is wanted. This version has the admin API (`/api/admin`) and no portal yet.", boolValue{&c.WebPortal}},
+		{"", "ENABLE_WEB_PORTAL", "true", "Serve the operator's portal at `/admin`, where ADMIN_PASS is set.", boolValue{&c.WebPortal}},
 		{"", "SESSION_CREATION", creationAnyone, "Who may create sessions.", choiceValue{&c.SessionCreation, []string{creationAnyone, creationAdmin}}},
 		{"", "CORS_ORIGINS", "", "Web pages that may connect; none: all. Native clients send no origin and always may.", originsValue{&c.CORSOrigins}},
 		{"", "TRUSTED_PROXIES", "", "Whose `X-Forwarded-For` is believed; none: nobody's.", prefixesValue{&c.TrustedProxies}},

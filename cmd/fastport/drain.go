@@ -35,7 +35,15 @@ func (n *Node) Drain(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	n.endStreams() // the portal goes on through another node
 	return errors.Join(n.server.Drain(ctx, elsewhere), n.Close())
+}
+
+// endStreams ends what operators look at through this node.
+func (n *Node) endStreams() {
+	if o := n.operator.Load(); o != nil {
+		o.Close()
+	}
 }
 
 // hasPeers reports whether other nodes can take this one's clients. Where nobody can say, they are taken to be there. One

@@ -11,7 +11,11 @@ import (
 // describe is what each heartbeat says of the node besides its name.
 func (n *Node) describe(self *backplane.Node) {
 	n.pulse.Beat(time.Now(), n.engine.Stats())
-	self.Version, self.Figures = buildVersion(), n.figures().Encode()
+	f := n.figures()
+	if o := n.operator.Load(); o != nil {
+		o.Sample(f)
+	}
+	self.Version, self.Figures = buildVersion(), f.Encode()
 }
 
 // figures is the node as it is now, for operators.

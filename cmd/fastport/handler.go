@@ -18,8 +18,11 @@ func (n *Node) handler(catalog *session.Catalog) http.Handler {
 		User: c.AdminUser, Pass: c.AdminPass.Reveal(),
 		Store: n.store, Catalog: catalog, Backplane: n.plane, Logger: n.log,
 		NodeID: n.id, Version: buildVersion(), Started: n.started, Figures: n.figures,
+		Engine: n.engine, Logs: n.logs, Portal: c.WebPortal,
+		Drain:      func() { n.askOnce.Do(func() { close(n.asked) }) },
 		ClientAddr: addr, Secure: n.secure,
 	})
+	n.operator.Store(operator)
 	return api.New(api.Config{
 		Catalog: catalog, Publisher: n.engine, Counters: n.plane, Admin: operator, Logger: n.log,
 		AdminCreatesOnly: c.SessionCreation == creationAdmin, RateLimit: c.APIRateLimit, MaxPayload: c.MaxPayload,

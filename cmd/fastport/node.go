@@ -44,6 +44,11 @@ type Node struct {
 	ops      *http.Server // nil without METRICS_PORT
 	opsAddr  net.Addr
 
+	operator atomic.Pointer[admin.Admin]
+	logs     *admin.Logs
+	asked    chan struct{} // closed once an operator has asked this node to drain
+	askOnce  sync.Once
+
 	draining atomic.Bool
 	watch    watch
 	pulse    admin.Pulse
@@ -60,8 +65,12 @@ type Node struct {
 
 // startNode opens everything that c names, and returns once the ports answer. On an error nothing is left running.
 func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err error) {
-	n := &Node{config: c, id: nodeID(c), started: time.Now(), failed: make(chan error, 4),
+	n := &Node{config: c, id: nodeID(c), started: time.Now(), failed: make(chan error, 4), asked: make(chan struct{}),
 		refused: metrics.NewLabels(protocol.Codes...)}
+	if c.AdminPass != "" {
+		n.logs = new(admin.Logs)
+		log = slog.New(slog.NewMultiHandler(log.Handler(), n.logs.Handler(c.Level())))
+	}
 	n.log = log.With(slog.String("node", n.id))
 	defer func() {
 		if err != nil {
@@ -96,7 +105,7 @@ func startNode(ctx context.Context, c *Config, log *slog.Logger) (_ *Node, err e
 		Store: n.store, Control: n.plane, Sealer: sealer, Logger: n.log, MaxRetention: c.MaxRetention,
 	})
 	engine := session.Config{
-		NodeID: n.id, Store: n.store, Backplane: n.plane, Catalog: catalog, Logger: n.log, Describe: n.describe,
+		NodeID: n.id, Store: n.store, Backplane: n.plane, Catalog: catalog, Logger: n.log, Describe: n.describe, Operators: n.operators,
 		MaxPayload: c.MaxPayload, MaxRetention: c.MaxRetention, OutboxBytes: c.OutboxBytes,
 		MaxTopics: c.MaxTopics, MaxOpenFiles: c.MaxOpenFiles,
 		SessionMessageRate: c.SessionMessageRate, SessionByteRate: c.SessionByteRate,
@@ -144,6 +153,16 @@ func (n *Node) goRun(part string, run func() error) {
 // Failed tells why a part ended by itself.
 func (n *Node) Failed() <-chan error { return n.failed }
 
+// DrainAsked tells that an operator has asked this node to drain: whoever runs it does.
+func (n *Node) DrainAsked() <-chan struct{} { return n.asked }
+
+// operators passes on what other nodes' operators ask. While the node starts there is nobody to answer.
+func (n *Node) operators(c *backplane.Command) {
+	if o := n.operator.Load(); o != nil {
+		o.Command(c)
+	}
+}
+
 // Addr is where clients connect.
 func (n *Node) Addr() net.Addr { return n.listener.Addr() }
 
@@ -174,6 +193,7 @@ func (n *Node) url(scheme string, at net.Addr) string {
 func (n *Node) Close() error {
 	n.once.Do(func() {
 		n.draining.Store(true)
+		n.endStreams()
 		var errs []error
 		if n.server != nil {
 			errs = append(errs, n.server.Close())

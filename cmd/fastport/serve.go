@@ -44,6 +44,8 @@ func serve(ctx context.Context, e *env, c *Config) error {
 	select {
 	case err = <-n.Failed():
 		return errors.Join(err, n.Close())
+	case <-n.DrainAsked():
+		fmt.Fprintln(e.Stdout, "An operator asked this node to drain")
 	case <-ctx.Done():
 	}
 	fmt.Fprintf(e.Stdout, "Stopping within %v; once more stops at once\n", c.DrainTimeout)
@@ -89,7 +91,7 @@ func announce(e *env, n *Node) {
 	case n.config.AdminPass == "":
 		fmt.Fprintln(e.Stdout, "The admin API is off: set ADMIN_PASS to turn it on")
 	case n.config.WebPortal:
-		fmt.Fprintf(e.Stdout, "Admin API at %s/api/admin, for %s; a portal is not in this version\n", n.URL(), n.config.AdminUser)
+		fmt.Fprintf(e.Stdout, "Portal at %s/admin, for %s\n", n.URL(), n.config.AdminUser)
 	default:
 		fmt.Fprintf(e.Stdout, "Admin API at %s/api/admin, for %s\n", n.URL(), n.config.AdminUser)
 	}
