@@ -7,3 +7,4 @@ export { FastPort } from './src/client.js';
 export { FastPortError } from './src/errors.js';
 export { generateKey } from './src/crypto/key.js';
 export { createSession, dropSession, suspendSession } from './src/session.js';
+export { toBrowserStorage, toDirectory, toMemory } from './src/files/sinks.js';

@@ -5,11 +5,17 @@ import { Clock } from './clock.js';
 import { Connection } from './connection.js';
 import { bytesOf, utf8 } from './crypto/bytes.js';
 import { KeyRing } from './crypto/keyring.js';
+import { sealDevice } from './crypto/device.js';
+import { fileCipher } from './crypto/file.js';
 import { sealLegacy } from './crypto/legacy.js';
 import { Sealer } from './crypto/message.js';
 import { hashOf } from './crypto/sha256.js';
 import { CloseCodes, FastPortError, asError, isFatal, refusal } from './errors.js';
-import { MAX_PAYLOAD, checkText, checkTopic, newUUID, parseChunk } from './frames.js';
+import { Receivings } from './files/receiving.js';
+import { Sending, Sendings } from './files/sending.js';
+import { toMemory } from './files/sinks.js';
+import { Chunks, openSource } from './files/source.js';
+import { MAX_PAYLOAD, checkText, checkTopic, isUUID, newUUID, parseChunk } from './frames.js';
 import { ANSWER_TIME, OwnIds, overlap } from './move.js';
 import { settingsOf } from './options.js';
 import { Outbox } from './outbox.js';
@@ -44,6 +50,8 @@ export class FastPort {
   #requests;
   #subs;
   #outbox;
+  #sending = new Sendings();
+  #receiving;
   /** @type {import('./connection.js').Owner} */
   #owner;
   #ended = new AbortController();
@@ -82,10 +90,20 @@ export class FastPort {
     });
     this.#requests = new Requests(wake, (topic, err) => this.#subs.refusedAgain(topic, err));
     this.#outbox = new Outbox(this.#o, (p) => this.#publishFrame(p), wake);
+    this.#receiving = new Receivings({
+      allowLegacy: this.#o.allowLegacy,
+      ring: () => /** @type {KeyRing} */ (this.#ring),
+      handler: (topic) => this.#subs.fileHandler(topic),
+      isCurrent: (k) => this.#conn === k,
+      fault: (err) => this.#fault(err),
+    });
     this.#owner = {
       settings: this.#o,
       onFrame: (k, f) => this.#dispatch(k, f),
-      onChunk: (k, frame) => this.#chunk(k, frame),
+      onChunk: (k, frame) => {
+        const chunk = parseChunk(frame);
+        if (chunk) this.#receiving.chunk(k, chunk);
+      },
       fill: (k) => this.#fill(k),
       tick: (k) => { if (this.#conn === k) this.#outbox.tick(); },
       fault: (err) => this.#fault(err),
@@ -195,6 +213,7 @@ export class FastPort {
   async unsubscribe(topic) {
     this.#throwIfClosed();
     this.#subs.remove(topic);
+    this.#receiving.abortTopic(topic);
     await this.#requests.topic('unsubscribe', topic);
   }
 
@@ -233,6 +252,119 @@ export class FastPort {
   }
 
   /**
+   * Sends a file to those who are subscribed to the topic now, and resolves once all that stayed have it. It holds a window of it (4 MiB) in memory,
+   * goes back where a receiver lost some, and goes on after a lost connection that is mended within 60 s. Without receivers it fails with
+   * `no_receivers`.
+   *
+   * What can be read anywhere (a File, a Blob, bytes, a path) is read twice: once for the hash that travels sealed with the name. A stream is read
+   * once, and can go back by a window's length.
+   * @param {import('./files/source.js').FileSource} source a File or Blob, bytes, a stream, or on Node the path of a file
+   * @param {string} topic
+   * @param {object} [options]
+   * @param {string} [options.name] needed where the source has none
+   * @param {number} [options.size] bytes; needed for a stream
+   * @param {string} [options.type] media type, sealed with the name
+   * @param {string} [options.fileId] a UUID that was never used before. Default: random
+   * @param {(p: import('./files/sending.js').FileProgress) => void} [options.onProgress]
+   * @param {AbortSignal} [options.signal] cancels the transfer at its receivers
+   * @returns {Promise<{ fileId: string, sha256: string }>} sha256 is empty where the source was read once
+   */
+  async sendFile(source, topic, { name, size, type, fileId = newUUID(), onProgress, signal } = {}) {
+    this.#throwIfClosed();
+    checkTopic(topic);
+    if (!isUUID(fileId)) throw new FastPortError('bad_request', 'fileId: takes a UUID in its 36 characters');
+    if (!this.#ring) throw new FastPortError('not_initialized', 'sendFile: call init first');
+    const reader = await openSource(source, { name, size, type });
+    const chunks = new Chunks(reader);
+    /** @type {Sending | undefined} */
+    let t;
+    const abort = () => t?.fail(signal?.reason);
+    try {
+      const { suite } = this.#o;
+      if (chunks.seekable && suite === 2) await chunks.digest(signal);
+      const cipher = await fileCipher(this.#ring, fileId, suite);
+      chunks.sealWith(cipher);
+      const about = suite === 1 ? { fileName: reader.name }
+        : { meta: await cipher.sealMeta({ name: reader.name, size: reader.size, type: reader.type, sha256: chunks.sha256 }) };
+      const init = { type: 'init_file', fileId, topic, fileSize: reader.size, totalChunks: chunks.total, ...about };
+      signal?.throwIfAborted();
+      t = new Sending(init, chunks, reader.name, reader.size);
+      signal?.addEventListener('abort', abort, { once: true });
+      await this.#sending.run(t, this.#conn, onProgress);
+      return { fileId, sha256: chunks.sha256 };
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      await reader.close();
+    }
+  }
+
+  /**
+   * Subscribes to the topic's files, as `get` does to its messages; a topic may have both. A file is handed over once it is whole and right. It goes on
+   * after a lost connection, and is given up when nothing has come for 90 s; what fails goes to `onError`.
+   *
+   * By itself it keeps a file in memory, up to 32 MiB, and the handler gets a Uint8Array. `save` says where else files go: `toDirectory`,
+   * `toBrowserStorage`, or a function of your own that takes the offer and returns a WritableStream or a FileSink, or null to decline.
+   * @param {string} topic
+   * @param {import('./files/receiving.js').FileTaker} handler
+   * @param {object} [options]
+   * @param {(offer: import('./files/incoming.js').FileOffer) => unknown} [options.save]
+   * @param {(p: import('./files/sending.js').FileProgress) => void} [options.onProgress]
+   * @param {AbortSignal} [options.signal] gives the subscribing up
+   * @returns {Promise<void>}
+   */
+  onFile(topic, handler, { save = toMemory(), onProgress, signal } = {}) {
+    const done = typeof handler === 'function'
+      ? this.#subscribe(topic, { files: { handler, save, onProgress } }, signal)
+      : Promise.reject(new FastPortError('bad_option', 'onFile: takes a topic and a function'));
+    done.catch((err) => this.#fault(err));
+    return done;
+  }
+
+  /**
+   * Registers a push token for a user, sealed. It makes the client's subscriptions that user's, where the client has neither a clientId nor a userId.
+   * @param {{ userId: string, fcmToken: string, deviceId: string, platform?: string }} device
+   * @returns {Promise<void>}
+   */
+  registerFCMToken(device) {
+    return this.#device('register_fcm_token', 'fcm_token_response', device);
+  }
+
+  /**
+   * Forgets a device of a user.
+   * @param {{ userId: string, deviceId: string, fcmToken?: string, platform?: string }} device
+   * @returns {Promise<void>}
+   */
+  unregisterFCMToken(device) {
+    return this.#device('unregister_fcm_token', 'fcm_unregister_response', device);
+  }
+
+  /**
+   * @param {string} type
+   * @param {string} want
+   * @param {{ userId: string, deviceId: string, fcmToken?: string, platform?: string }} device
+   */
+  async #device(type, want, { userId, deviceId, fcmToken = '', platform = 'web' }) {
+    this.#throwIfClosed();
+    if (!this.#ring) throw new FastPortError('not_initialized', `${type}: call init first`);
+    checkText('userId', userId, 128);
+    checkText('deviceId', deviceId, 128);
+    const encryptedData = await sealDevice(this.#ring, userId, { fcmToken, deviceId, platform });
+    await this.#requests.do({ type, userId, encryptedData, hash: hashOf(encryptedData) }, want, userId);
+  }
+
+  /**
+   * Lists a user's registered devices.
+   * @param {string} userId
+   * @returns {Promise<import('./frames.js').RegisteredDevice[]>}
+   */
+  async getRegisteredDevices(userId) {
+    this.#throwIfClosed();
+    checkText('userId', userId, 128);
+    const answer = await this.#requests.do({ type: 'get_registered_devices', userId }, 'registered_devices_response', userId);
+    return answer.devices ?? [];
+  }
+
+  /**
    * Waits until what was published is acked (unless the connection is down) and the handlers at work are done, sends the acks that are
    * due, and disconnects; files under way are cancelled. It takes no longer than `timeout` ms; what is not acked by then fails with `closed`.
    * @param {{ timeout?: number }} [options] Default: 5,000 ms
@@ -251,6 +383,8 @@ export class FastPort {
     if (k) {
       await within(Promise.race([this.#outbox.empty(), k.down.promise]), left());
       await this.#subs.stop(left());
+      this.#sending.cancelAll(closed);
+      await this.#receiving.abortAll(closed, left());
       await k.flush(left());
       await this.#conn?.shutdown(Math.min(1000, left()));
     }
@@ -458,6 +592,7 @@ export class FastPort {
     }
     if (this.#requests.restart(this.#subs.loggedIn(k.login))) k.settled.resolve();
     this.#outbox.restart();
+    this.#moveFiles();
     k.fed = true;
     k.start();
     this.#state(old ? 'moved' : 'connected');
@@ -468,6 +603,13 @@ export class FastPort {
     k.fed = false;
     if (this.#conn === k) this.#conn = null;
     this.#outbox.lost();
+    this.#moveFiles();
+  }
+
+  /** Takes the files whose connection is down to the one that is up. */
+  #moveFiles() {
+    this.#sending.move(this.#conn);
+    this.#receiving.move(this.#conn);
   }
 
   /**
@@ -481,6 +623,8 @@ export class FastPort {
     this.#retiring?.fail(err);
     this.#outbox.fail(err);
     this.#requests.fail(err);
+    this.#sending.cancelAll(err);
+    void this.#receiving.abortAll(err, 0);
     void this.#subs.stop(0);
     this.#state('closed');
   }
@@ -526,6 +670,8 @@ export class FastPort {
     next.held.letGo((f) => this.#subs.deliver(f));
     if (this.#retiring === old) this.#retiring = null;
     this.#own.end();
+    // Files stay with their connection: an ephemeral client's are found again only once it is gone.
+    this.#moveFiles();
     next.wake();
   }
 
@@ -541,7 +687,9 @@ export class FastPort {
       const may = () => k.fed && !k.paused && !k.isDown;
       if (may()) any = await this.#outbox.pull(k, may, (key) => this.#own.add(key)) || any;
     }
-    return k.acks.pull(k) || any;
+    any = k.acks.pull(k) || any;
+    this.#receiving.pull(k);
+    return this.#sending.pull(k) || any;
   }
 
   /**
@@ -601,11 +749,26 @@ export class FastPort {
       case 'pong':
         this.#clock.set(f.serverTime);
         break;
+      case 'init_file':
+        this.#receiving.begin(k, f);
+        break;
+      case 'end_file':
+        this.#receiving.finish(k, f);
+        break;
+      case 'cancel_file':
+        this.#receiving.refused(k, f);
+        break;
+      case 'file_progress':
+        this.#sending.progress(k, f);
+        break;
+      case 'file_error':
+        this.#fileError(k, f);
+        break;
       case 'reconnect':
         setTimeout(() => k.move.notify(), f.afterMs ?? 0);
         break;
       case 'error':
-        this.#refused(f);
+        this.#refused(k, f);
         break;
     }
   }
@@ -626,21 +789,22 @@ export class FastPort {
   }
 
   /**
-   * Takes an error frame: whatever it is about has failed.
+   * @param {Connection} k
    * @param {ServerFrame} f
    */
-  #refused(f) {
-    if (f.messageId !== undefined) this.#outbox.refused(f);
-    else if (f.topic === undefined || !this.#requests.refused(f)) this.#fault(refusal(f));
+  #fileError(k, f) {
+    if (!this.#sending.refused(k, f)) this.#receiving.refused(k, f);
   }
 
   /**
+   * Takes an error frame: whatever it is about has failed.
    * @param {Connection} k
-   * @param {ArrayBuffer} frame
+   * @param {ServerFrame} f
    */
-  #chunk(k, frame) {
-    void k;
-    parseChunk(frame);
+  #refused(k, f) {
+    if (f.fileId !== undefined) this.#fileError(k, f);
+    else if (f.messageId !== undefined) this.#outbox.refused(f);
+    else if (f.topic === undefined || !this.#requests.refused(f)) this.#fault(refusal(f));
   }
 
   /** @param {unknown} err */

@@ -1,15 +1,9 @@
 // Messages through a real server.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { FastPort, generateKey } from '../fastport.js';
+import { connect } from './connect.js';
 import { Server, until } from './server.js';
 
-const connect = async (t, o) => {
-  const c = new FastPort({ backoffMin: 20, backoffMax: 200, onError: () => {}, ...o });
-  t.after(() => c.close({ timeout: 100 }));
-  await c.init();
-  return c;
-};
 
 for (const suite of [1, 2]) {
   test(`suite ${suite}: what one emits the other gets, once and in order`, async (t) => {

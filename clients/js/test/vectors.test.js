@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { hex, unhex } from '../src/crypto/bytes.js';
 import { sealDevice } from '../src/crypto/device.js';
+import { chunkNonce, fileCipher, openMeta } from '../src/crypto/file.js';
 import { parseKey } from '../src/crypto/key.js';
 import { KeyRing } from '../src/crypto/keyring.js';
 import { openChunk, openLegacy, sealChunk, sealLegacy } from '../src/crypto/legacy.js';
@@ -88,5 +89,24 @@ test('push envelopes', async () => {
     const sealed = await sealDevice(r, f.userId, JSON.parse(f.plaintext), unhex(f.nonce));
     assert.equal(sealed, f.encryptedData);
     assert.equal(hashOf(sealed), f.hash);
+  }
+});
+
+test('suite 2: files', async () => {
+  for (const f of v.suite2.files) {
+    const r = await ring(f.session, f.key);
+    const cipher = await fileCipher(r, f.fileId, 2);
+    const meta = JSON.parse(f.metaJson);
+    assert.equal(await cipher.sealMeta(meta), f.meta);
+    const opened = await openMeta(r, f.fileId, f.meta);
+    assert.deepEqual(opened.meta, { type: undefined, sha256: undefined, ...meta });
+    for (const c of f.chunks ?? []) {
+      assert.equal(hex(chunkNonce(c.index, c.last)), c.nonce);
+      const payload = await cipher.seal(c.index, c.last, unhex(c.plaintext));
+      assert.equal(hex(payload), c.payload);
+      assert.equal(hex(await opened.cipher.open(c.index, c.last, payload)), c.plaintext);
+      await assert.rejects(opened.cipher.open(c.index + 1, c.last, payload), refused('authentication'));
+      await assert.rejects(opened.cipher.open(c.index, !c.last, payload), refused('authentication'));
+    }
   }
 });

@@ -21,6 +21,7 @@ export class Sha256 {
   #block = new Uint8Array(64);
   #held = 0; // bytes in #block
   #length = 0;
+  #digest = '';
 
   /** @param {ArrayBuffer | ArrayBufferView} source */
   update(source) {
@@ -43,6 +44,10 @@ export class Sha256 {
 
   /** The digest as lower-case hex. Nothing may be added after it. */
   hex() {
+    return this.#digest ||= this.#finish();
+  }
+
+  #finish() {
     const end = new Uint8Array(this.#held < 56 ? 64 : 128);
     end.set(this.#block.subarray(0, this.#held));
     end[this.#held] = 0x80;
