@@ -27,6 +27,8 @@ type Checker struct {
 	outstanding              int    // acked, owed and not delivered
 	ackTimes                 [2]Histogram
 	deliveryTimes            [2]Histogram // calm, and with faults
+	aside                    bool
+	asideTimes               Histogram // calm but for what goes on aside
 }
 
 // topic is one topic of one session.
@@ -173,7 +175,25 @@ func (c *Checker) handedOver(b *Mailbox, r *record, at time.Duration) {
 		}
 	}
 	if !b.away {
-		c.deliveryTimes[c.calm(r.published, at)].Add(at - r.published)
+		switch calm := c.calm(r.published, at); {
+		case calm == 0 && c.aside:
+			c.asideTimes.Add(at - r.published)
+		default:
+			c.deliveryTimes[calm].Add(at - r.published)
+		}
+	}
+}
+
+// Aside has the times of deliveries kept apart until over is called, which tells the usual ones and those.
+func (c *Checker) Aside() (over func() (usual, aside Latency)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.aside, c.asideTimes = true, Histogram{}
+	return func() (usual, aside Latency) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.aside = false
+		return latency(&c.deliveryTimes[0]), latency(&c.asideTimes)
 	}
 }
 

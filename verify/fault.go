@@ -27,11 +27,21 @@ type Fault struct {
 	sentinel bool
 	// beside: it hurts clients, not the cluster, takes so long, and others may happen meanwhile.
 	beside time.Duration
+	// quiet: the cluster is sound when it begins, and for so long nothing else happens, so that others' times can be compared.
+	quiet time.Duration
 
 	// run breaks the cluster for about d and mends it. on says whom it hit.
 	run func(ctx context.Context, s *stage, d time.Duration) (on string, err error)
-	// clients does so beside others, and returns how many sockets the server has not closed that it should have.
-	clients func(ctx context.Context, s *stage, node int) (open int)
+	// clients does so beside others, and tells what came of it.
+	clients func(ctx context.Context, s *stage, node int) toll
+}
+
+// before is how long it waits until the cluster has got over what was before.
+func (f *Fault) before() time.Duration {
+	if f.quiet > 0 {
+		return aftermath
+	}
+	return 0
 }
 
 // Happened is a fault that was made, for the report.
@@ -40,17 +50,29 @@ type Happened struct {
 	On       string        `json:"on"`
 	From     time.Duration `json:"fromNs"`
 	To       time.Duration `json:"toNs"`
-	Recovery time.Duration `json:"recoveryNs"` // the longest: of the living while it lasted, and of all after its end
+	Recovery time.Duration `json:"recoveryNs"`        // the longest: of the living while it lasted, and of all after its end
+	Clients  bool          `json:"clients,omitempty"` // it hurt clients alone: there is nothing to recover, and Note says how it went
 	OK       bool          `json:"ok"`
 	Note     string        `json:"note,omitempty"`
 }
 
 func (h Happened) String() string {
-	verdict := "ok"
-	if !h.OK {
-		verdict = "TOO SLOW"
+	return fmt.Sprintf("%-15s on %-28s at %6.1f s for %4.1f s: %s  %s", h.Name, h.On, h.From.Seconds(), (h.To - h.From).Seconds(), h.outcome(), h.verdict())
+}
+
+// outcome is what came of it, verdict whether that is as promised.
+func (h Happened) outcome() string {
+	if h.Note != "" {
+		return h.Note
 	}
-	return fmt.Sprintf("%-16s %-28s at %6.1fs for %5.1fs: serving again after %5.2fs  %s %s", h.Name, h.On, h.From.Seconds(), (h.To - h.From).Seconds(), h.Recovery.Seconds(), verdict, h.Note)
+	return "serving again after " + seconds(h.Recovery)
+}
+
+func (h Happened) verdict() string {
+	if h.OK {
+		return "ok"
+	}
+	return "BROKEN"
 }
 
 // Faults are all that are known, in an order of no meaning.

@@ -28,8 +28,8 @@ func faults() []Fault {
 		{Name: "postgres-frozen", Story: "Postgres answers nobody, connections stay", trouble: Store, full: 10 * sec, short: 5 * sec, ready: true, run: postgresFrozen},
 		{Name: "postgres-cut", Story: "one node alone cannot reach Postgres", trouble: Store, full: 10 * sec, short: 5 * sec, run: postgresCut},
 
-		{Name: "half-open", Story: "a client's socket stays and answers nothing", beside: silence + 12*sec, clients: halfOpen},
-		{Name: "stuck-readers", Story: "fifty clients stop reading", beside: silence + 12*sec, clients: stuckReaders},
+		{Name: "half-open", Story: "three clients' hosts are gone without a word, in the middle of traffic", beside: silence + 12*sec, clients: halfOpen},
+		{Name: "stuck-readers", Story: "fifty clients stop reading, half of them while they are flooded", beside: silence + 12*sec, quiet: 10 * sec, clients: stuckReaders},
 	}
 }
 

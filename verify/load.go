@@ -125,6 +125,9 @@ func (l *load) pick(n int) int {
 	return l.rng.IntN(n)
 }
 
+// random is a name that nothing else has.
+func (l *load) random() string { return rand.Text() }
+
 // prefer is all URLs, beginning with the i-th.
 func (l *load) prefer(i int) []string {
 	i %= len(l.o.URLs)

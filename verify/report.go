@@ -28,6 +28,7 @@ type Report struct {
 	Delivery       Latency       `json:"publishToDelivery"`
 	FaultyAck      Latency       `json:"publishToAckWithFaults"`
 	FaultyDelivery Latency       `json:"publishToDeliveryWithFaults"`
+	Aside          Latency       `json:"publishToDeliveryBesideStuckReaders"`
 	Faults         []Happened    `json:"faults"`
 	WorstRecovery  time.Duration `json:"worstRecoveryNs"`
 	Outages        []Outage      `json:"outages,omitempty"` // where faults are made by hand
@@ -75,6 +76,7 @@ func (c *Checker) fill(out *Report) {
 	}
 	out.OK = len(c.found.list) == 0
 	out.Ack, out.FaultyAck = latency(&c.ackTimes[0]), latency(&c.ackTimes[1])
+	out.Aside = latency(&c.asideTimes)
 	out.Delivery, out.FaultyDelivery = latency(&c.deliveryTimes[0]), latency(&c.deliveryTimes[1])
 }
 

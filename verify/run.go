@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fastport/fastport/internal/rig"
+	"github.com/fastport/fastport/protocol"
 )
 
 // Options say what to verify. Of what is zero there is a default.
@@ -169,7 +170,9 @@ func (r *run) drive(ctx context.Context) (err error) {
 	if r.cluster != nil {
 		r.stage = &stage{
 			cluster: r.cluster, l: r.l, prober: r.prober, say: r.say, short: r.o.Duration < shortRun,
-			rng: rand.New(rand.NewPCG(r.l.o.Seed, 3)),
+			silence: silence, floor: slowFloor, stuck: stuckCount, memory: stuckCount * protocol.OutboxBytes,
+			resident: func(i int) (int64, error) { return r.cluster.Nodes[i].Resident() },
+			rng:      rand.New(rand.NewPCG(r.l.o.Seed, 3)),
 		}
 	}
 	if len(r.faults) > 0 {

@@ -21,6 +21,20 @@ import (
 // startNodes starts real nodes on one store and one bus, and returns their URLs.
 func startNodes(t *testing.T, n int) (urls []string) {
 	t.Helper()
+	for _, s := range serveNodes(t, n, gateway.Config{}, session.Config{}) {
+		urls = append(urls, s.url)
+	}
+	return urls
+}
+
+type served struct {
+	*gateway.Server
+	url string
+}
+
+// serveNodes does so with other settings.
+func serveNodes(t *testing.T, n int, sockets gateway.Config, devices session.Config) (nodes []served) {
+	t.Helper()
 	store, shared := memory.Open(storage.Options{}, time.Now), bus.NewBus()
 	t.Cleanup(func() { store.Close() })
 	sealer, err := session.NewSealer(make([]byte, session.MasterKeySize), nil)
@@ -31,7 +45,9 @@ func startNodes(t *testing.T, n int) (urls []string) {
 		id := fmt.Sprint("n", i)
 		plane := shared.Node(id)
 		catalog := session.NewCatalog(session.CatalogConfig{Store: store, Control: plane, Sealer: sealer})
-		engine, err := session.New(session.Config{NodeID: id, Store: store, Backplane: plane, Catalog: catalog})
+		devices := devices
+		devices.NodeID, devices.Store, devices.Backplane, devices.Catalog = id, store, plane, catalog
+		engine, err := session.New(devices)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,25 +55,25 @@ func startNodes(t *testing.T, n int) (urls []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := gateway.New(gateway.Config{}, engine, api.New(api.Config{
+		server := gateway.New(sockets, engine, api.New(api.Config{
 			Catalog: catalog, Publisher: engine, Counters: plane,
 			Admin: admin.New(admin.Config{Store: store, Catalog: catalog, Backplane: plane}),
 		}))
 		ctx, stop := context.WithCancel(context.Background())
-		ran, served := make(chan struct{}), make(chan struct{})
+		ran, ended := make(chan struct{}), make(chan struct{})
 		go func() { defer close(ran); engine.Run(ctx) }()
-		go func() { defer close(served); server.Serve(ln) }()
+		go func() { defer close(ended); server.Serve(ln) }()
 		t.Cleanup(func() {
 			server.Close()
 			ln.Close()
 			stop()
 			<-ran
-			<-served
+			<-ended
 			plane.Close()
 		})
-		urls = append(urls, "http://"+ln.Addr().String())
+		nodes = append(nodes, served{server, "http://" + ln.Addr().String()})
 	}
-	return urls
+	return nodes
 }
 
 // small is a load for a busy machine.

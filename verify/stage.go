@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,11 +21,18 @@ type stage struct {
 	say     func(format string, args ...any)
 	short   bool // faults last as long as they must, not longer
 
+	silence  time.Duration                 // how long silent sockets are left to the server
+	floor    time.Duration                 // see slowFloor
+	stuck    int                           // how many stuck readers
+	memory   int64                         // bytes by which a node may grow for stuck readers
+	resident func(node int) (int64, error) // a node's memory, in bytes
+
 	rng *rand.Rand // of the goroutine that directs
 
 	mu       sync.Mutex // guards the following
 	happened []Happened
-	now      string // the fault that is on
+	now      string   // the fault that is on
+	aside    []string // those that are on beside it
 }
 
 const (
@@ -43,14 +52,19 @@ func (s *stage) direct(ctx context.Context, list *schedule, until time.Duration)
 		if s.short {
 			d = f.short
 		}
-		if s.l.now()+max(d, f.beside)+calmBetween > until {
+		if s.l.now()+max(d, f.before()+f.beside)+calmBetween > until {
 			tooLong++
 			continue
 		}
 		tooLong = 0
 		if f.beside > 0 {
 			node := s.rng.IntN(len(s.cluster.Nodes))
-			beside.Go(func() { s.note(s.besides(ctx, f, node)) })
+			if s.setAside(f.Name) {
+				pause(ctx, f.before())
+				beside.Go(func() { s.besides(ctx, f, node) })
+				pause(ctx, f.quiet)
+			}
+			pause(ctx, calmBetween)
 			continue
 		}
 		h, err := s.make(ctx, f, d)
@@ -71,11 +85,32 @@ func (s *stage) note(h Happened) {
 	s.say("%s", h)
 }
 
-// current is the fault that is on, "" between two.
+// current is what is on, "" between two faults.
 func (s *stage) current() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.now
+	on := s.aside
+	if s.now != "" {
+		on = append([]string{s.now}, on...)
+	}
+	return strings.Join(on, ", ")
+}
+
+// setAside notes that a fault begins beside others. False: it is on already.
+func (s *stage) setAside(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.aside, name) {
+		return false
+	}
+	s.aside = append(s.aside, name)
+	return true
+}
+
+func (s *stage) endAside(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aside = slices.DeleteFunc(s.aside, func(n string) bool { return n == name })
 }
 
 func (s *stage) setCurrent(name string) {
@@ -114,6 +149,7 @@ func (s *stage) make(ctx context.Context, f Fault, d time.Duration) (Happened, e
 	defer cancel()
 	at, ok := s.await(waiting, h.To)
 	if !ok && ctx.Err() != nil {
+		h.OK, h.Note = true, "the run ended before it had recovered"
 		return h, nil
 	}
 	over(s.l.now())
@@ -121,12 +157,12 @@ func (s *stage) make(ctx context.Context, f Fault, d time.Duration) (Happened, e
 	switch {
 	case !ok:
 		h.Recovery = s.l.now() - h.To
-		h.Note = "not within " + giveUp.String()
+		h.Note = "not serving again within " + giveUp.String()
 	case f.alone && meanwhile > 0:
 		h.Recovery = max(h.Recovery, meanwhile-h.From)
 	case f.alone && h.To-h.From > Promise:
 		h.Recovery = max(h.Recovery, h.To-h.From)
-		h.Note = "not while it lasted"
+		h.Note = fmt.Sprintf("serving again after %s, not while it lasted", seconds(h.Recovery))
 	}
 	h.OK = h.Recovery <= Promise
 	if !h.OK {
@@ -172,15 +208,20 @@ func (s *stage) alive() {
 }
 
 // besides makes a fault that hurts clients alone, while others happen.
-func (s *stage) besides(ctx context.Context, f Fault, node int) Happened {
-	h := Happened{Name: f.Name, On: "clients of " + s.cluster.Nodes[node].Name(), From: s.l.now(), OK: true, Note: "closed in time"}
-	open := f.clients(ctx, s, node)
+func (s *stage) besides(ctx context.Context, f Fault, node int) {
+	defer s.endAside(f.Name)
+	h := Happened{Name: f.Name, On: "clients of " + s.cluster.Nodes[node].Name(), From: s.l.now(), Clients: true}
+	t := f.clients(ctx, s, node)
 	h.To = s.l.now()
-	if open > 0 && ctx.Err() == nil {
-		h.OK, h.Note = false, fmt.Sprintf("%d still open", open)
-		s.l.check.Broken(Slow, h.To, "%s: %d sockets that took and said nothing for %v are still open", h.On, open, silence)
+	if ctx.Err() != nil {
+		return // it had not its time
 	}
-	return h
+	broken := t.broken(s.silence)
+	for _, text := range broken {
+		s.l.check.Broken(Slow, h.To, "%s, %s: %s", h.Name, h.On, text)
+	}
+	h.OK, h.Note = len(broken) == 0, t.String()
+	s.note(h)
 }
 
 // node picks one of the nodes.

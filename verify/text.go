@@ -30,7 +30,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		name string
 		of   Latency
 	}{
-		{"publish to ack", r.Ack}, {"publish to delivery", r.Delivery},
+		{"publish to ack", r.Ack}, {"publish to delivery", r.Delivery}, {"publish to delivery, beside stuck readers", r.Aside},
 		{"publish to ack, with faults", r.FaultyAck}, {"publish to delivery, with faults", r.FaultyDelivery},
 	} {
 		if l.of.Count > 0 {
@@ -42,16 +42,12 @@ func (r *Report) WriteText(w io.Writer) error {
 	if len(r.Faults) > 0 {
 		b.WriteString("\n")
 		t = tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		row("at", "for", "fault", "on", "serving again after", "")
+		row("at", "for", "fault", "on", "", "")
 		for _, f := range r.Faults {
-			again := seconds(f.Recovery)
-			if f.Note != "" {
-				again = strings.TrimSpace(strings.TrimPrefix(again, "0.00 s") + " " + f.Note)
-			}
-			row(seconds(f.From), seconds(f.To-f.From), f.Name, f.On, again, map[bool]string{true: "ok", false: "TOO LATE"}[f.OK])
+			row(seconds(f.From), seconds(f.To-f.From), f.Name, f.On, f.outcome(), f.verdict())
 		}
 		t.Flush()
-		fmt.Fprintf(&b, "worst: %s, and %s is promised\n", seconds(r.WorstRecovery), seconds(Promise))
+		fmt.Fprintf(&b, "worst recovery: %s, and %s is promised\n", seconds(r.WorstRecovery), seconds(Promise))
 	}
 	if len(r.Outages) > 0 {
 		b.WriteString("\nNot served:\n")

@@ -82,6 +82,20 @@ func (n *Node) Running() bool { return n.d.Running() }
 // PID is the node's process, 0 while it is down.
 func (n *Node) PID() int { return n.d.PID() }
 
+// Resident is the node's memory in bytes, without what the kernel holds for it. It is an error while the node is down,
+// and on systems without /proc.
+func (n *Node) Resident() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", n.PID()))
+	if err != nil {
+		return 0, fmt.Errorf("rig: %s: %w", n.Name(), err)
+	}
+	var all, resident int64
+	if _, err := fmt.Sscan(string(text), &all, &resident); err != nil {
+		return 0, fmt.Errorf("rig: %s: %w", n.Name(), err)
+	}
+	return resident * int64(os.Getpagesize()), nil
+}
+
 // Start runs the node and returns once it answers. It does nothing where it runs.
 func (n *Node) Start() error { return n.d.Start() }
 

@@ -93,7 +93,14 @@ func TestCluster_EveryPartDiesAndComesBackAtItsAddress(t *testing.T) {
 		t.Fatalf("ready = %v, %v: %s", ready, err, body)
 	}
 
+	if held, err := n.Resident(); err != nil || held < 4<<20 || held > 1<<30 {
+		t.Errorf("a running node holds %d bytes, %v", held, err)
+	}
+
 	must(t, n.Kill())
+	if held, err := n.Resident(); err == nil {
+		t.Errorf("a killed node holds %d bytes", held)
+	}
 	if _, err := net.Dial("tcp", n.d.Addr); !errors.Is(err, syscall.ECONNREFUSED) || n.Running() {
 		t.Fatalf("dial a killed node: %v, running %v", err, n.Running())
 	}
