@@ -175,7 +175,8 @@ under_load() {
 	until_ 60 grep -q ^publishing "$tmp/report"
 	"$@"
 	if grep -q "waiting for what is owed" "$tmp/report" || ! kill -0 $load || ! wait $load; then
-		cat "$tmp/report" # the load ended before the change did, or a promise was broken
+		cat "$tmp/report"
+		echo "the load ended before the change did, or a promise was broken"
 		return 1
 	fi
 	grep . "$tmp/report" | sed 's/^/e2e: /'
