@@ -76,6 +76,8 @@ func (a *Admin) identify(r *http.Request) (identity, error) {
 	case errors.Is(err, storage.ErrNotFound):
 		a.failures.guess(ctx, address)
 		return identity{}, nil
+	case r.Context().Err() != nil: // nobody waits for the answer
+		return identity{}, unavailable()
 	case err != nil:
 		a.log.Error("admin: a login could not be looked up", slog.Any("cause", err))
 		return identity{}, unavailable()

@@ -4,7 +4,7 @@ import {date, clock} from '../format.js';
 import {empty, failed, heading, loading, pill, table} from '../parts.js';
 
 const actions = {
-  'login': 'Logged in', 'logout': 'Logged out', 'logout.everywhere': 'Logged out everywhere', 'session.create': 'Made a session', 'session.drop': 'Dropped a session',
+  'login': 'Logged in', 'logout': 'Logged out', 'logout.everywhere': 'Logged out everywhere', 'session.create': 'Created a session', 'session.drop': 'Dropped a session',
   'session.suspend': 'Suspended a session', 'session.resume': 'Resumed a session', 'node.drain': 'Drained a node', 'trace.watch': 'Watched messages', 'trace.end': 'Stopped watching',
 };
 
@@ -15,8 +15,8 @@ export function audit(main) {
     try {
       const got = await admin('GET', '/audits' + query({before: pages.at(-1), limit: 25}));
       if (!got.audits.length) { fill(list, empty('Nothing yet', 'What operators do is listed here: who, what, when and from where.')); return; }
-      fill(list, table('Audits', [{name: 'When', class: 'num'}, {name: 'Who'}, {name: 'What'}, {name: 'To'}, {name: 'From'}, {name: 'Through'}, {name: 'Result'}],
-        got.audits.map((a) => [`${date(a.at)}:${clock(a.at).slice(-2)}`, a.user, actions[a.action] ?? a.action, a.target ? h('code', {}, a.target) : '', h('span', {class: 'num'}, a.from), a.node,
+      fill(list, table('Audits', [{name: 'When', class: 'tab'}, {name: 'Who'}, {name: 'What'}, {name: 'To'}, {name: 'From'}, {name: 'Through'}, {name: 'Result'}],
+        got.audits.map((a) => [`${date(a.at)}:${clock(a.at).slice(-2)}`, a.user, actions[a.action] ?? a.action, a.target ? h('code', {}, a.target) : '', h('span', {class: 'tab'}, a.from), a.node,
           a.result === 'ok' ? pill('Done', 'good') : pill(a.result.replaceAll('_', ' '), 'bad')])),
       (pages.length > 1 || got.next) && h('div', {class: 'pager'},
         h('button', {disabled: pages.length === 1, onclick: () => { pages.pop(); load(); }}, 'Newer'),

@@ -50,7 +50,7 @@ export function create(main) {
       field('Password', password, 'Drawn at random. Devices need it to log in; the server keeps a hash.'),
       sealed ? h('p', {class: 'banner'}, 'A root key for end-to-end encryption is drawn in this browser. It is shown once, and the server never gets it.')
         : h('p', {class: 'banner warn'}, 'This page came over plain HTTP, where browsers derive no keys: the session is made without a key check. Use https, or ', h('code', {}, 'fastport session create'), '.'),
-      h('div', {class: 'check'}, suite, h('label', {for: suite.id}, 'Take sealed messages alone', h('span', {class: 'hint'}, 'The server refuses data that is not sealed with suite 2.'))),
+      h('div', {class: 'check'}, suite, h('label', {for: suite.id}, 'Accept only sealed messages', h('span', {class: 'hint'}, 'The server refuses data that is not sealed with suite 2.'))),
       h('details', {}, h('summary', {}, 'Delivery and expiry'),
         h('div', {class: 'grid'},
           field('Send again after', retry), field('Tries', limit), field('A message expires after', message),
@@ -70,7 +70,7 @@ function secrets(main, made, kept) {
   };
   const sure = h('input', {id: uid('in'), type: 'checkbox', onchange: () => { done.disabled = !sure.checked; if (sure.checked) kept(); }});
   const done = h('button', {class: 'primary', disabled: true, onclick: () => { location.hash = `#/session/${encodeURIComponent(made.session)}`; }}, 'Go to the session');
-  const title = heading(`${made.session} is made`);
+  const title = heading(`${made.session} is created`);
   fill(main, title,
     h('p', {class: 'banner warn'}, h('b', {}, 'These are shown this once.'), ' Keep them now: nobody can show them again, the server does not have them.'),
     h('section', {class: 'card', 'aria-label': 'Secrets'},

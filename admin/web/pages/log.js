@@ -21,9 +21,9 @@ export function log(main) {
   const tell = () => { pause.textContent = paused ? (held.length ? `Resume (${held.length} new)` : 'Resume') : 'Pause'; };
   const box = h('ol', {class: 'lines', tabindex: '0', 'aria-label': 'Log lines, the newest last', role: 'log', 'aria-live': 'off'});
 
-  const row = (l) => h('li', {class: l.level.toLowerCase()},
+  const row = (l) => h('li', {class: `level-${l.level.toLowerCase()}`},
     h('time', {class: 'num'}, l.at), h('span', {class: 'level'}, l.level), h('span', {class: 'on', title: l.node}, l.node),
-    h('span', {class: 'said'}, h('b', {}, l.msg), l.rest.map(([k, v]) => h('span', {class: 'attr'}, h('i', {}, k), v))));
+    h('span', {class: 'said'}, h('b', {}, l.msg), l.rest.map(([k, v]) => [' ', h('span', {class: 'attr'}, h('i', {}, k), v)])));
 
   const draw = () => {
     const wanted = words.value.trim().toLowerCase();
@@ -34,7 +34,7 @@ export function log(main) {
 
   const take = (rows) => {
     const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 40;
-    const fresh = rows.map(parse);
+    const fresh = rows.map(parse).sort((a, b) => a.ms - b.ms); // each node's stand in order, one node's after another's
     const had = lines.length;
     lines = [...lines, ...fresh].slice(-most);
     const wanted = words.value.trim();
@@ -61,7 +61,8 @@ export function log(main) {
 }
 
 function parse({node, row}) {
-  const rest = Object.entries(row).filter(([k]) => !shownApart.has(k)).map(([k, v]) => [k, typeof v === 'string' ? v : JSON.stringify(v)]);
-  return {node, at: precise(Date.parse(row.time)), level: String(row.level ?? 'INFO'), msg: String(row.msg ?? ''), rest,
+  const rest = Object.entries(row).filter(([k]) => !shownApart.has(k)).filter(([, v]) => v !== '').map(([k, v]) => [k, typeof v === 'string' ? v : JSON.stringify(v)]);
+  const ms = Date.parse(row.time);
+  return {node, ms, at: precise(ms), level: String(row.level ?? 'INFO'), msg: String(row.msg ?? ''), rest,
     whole: `${row.msg} ${node} ${rest.map((r) => r.join(' ')).join(' ')}`.toLowerCase()};
 }

@@ -44,7 +44,6 @@ export function nodes(main) {
 function card(n, all, drain) {
   const draining = n.faults.includes('draining');
   const state = draining ? pill('Draining', 'warn') : !n.ready ? pill('Not ready', 'bad') : n.degraded.length ? pill('Degraded', 'warn') : pill('Ready', 'good');
-  const share = n.heapTotal ? n.heapUsed / n.heapTotal : 0;
   const fact = (label, value) => h('div', {}, h('dt', {}, label), h('dd', {class: 'num'}, value));
   return h('article', {class: 'card node', 'aria-label': n.id},
     h('header', {}, h('div', {}, h('h2', {}, n.id), h('p', {class: 'note'}, `${n.version || 'unknown version'}, up ${span(n.uptime)}`)), state),
@@ -53,7 +52,6 @@ function card(n, all, drain) {
       fact('Connections', count(n.connections)), fact('Publishes/s', rate(n.publishesPerSecond)), fact('Deliveries/s', rate(n.deliveriesPerSecond)),
       fact('Pending', count(n.pending)), fact('Ack p50', latency(n.ackP50Ms)), fact('Ack p99', latency(n.ackP99Ms)),
       fact('Processors', n.cpu ? n.cpu.toFixed(2) : '–'), fact('Queued', bytes(n.outboxBytes)), fact('Heap', bytes(n.heapUsed))),
-    h('meter', {min: 0, max: 1, value: share, 'aria-label': `Heap: ${bytes(n.heapUsed)} of ${bytes(n.heapTotal)}`}),
     h('footer', {}, h('span', {class: 'note'}, n.address ? `data plane ${n.address}` : 'no data plane'),
       h('button', {class: 'danger outline', 'data-drain': n.id, disabled: draining, onclick: () => drain(n, all)}, 'Drain', h('span', {class: 'hidden'}, ` ${n.id}`))));
 }

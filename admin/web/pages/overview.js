@@ -5,6 +5,7 @@ import {bytes, count, latency, millis, plural, rate} from '../format.js';
 import {heading, liveState, loading, pill, table} from '../parts.js';
 
 const most = 200; // points: ten minutes
+const least = 40; // points that a chart shows
 const keys = ['connections', 'publishes', 'deliveries', 'pending', 'ackP50', 'ackP99'];
 
 // Past is the figures of the cluster and of each node, on one grid.
@@ -61,7 +62,7 @@ export function overview(main) {
     new Chart({title: 'Connections', format: count, series: [{key: 'connections', label: 'Open', tone: 'a'}]}),
     new Chart({title: 'Throughput', note: 'a second', format: rate, series: [{key: 'deliveries', label: 'Deliveries', tone: 'b'}, {key: 'publishes', label: 'Publishes', tone: 'a'}]}),
     new Chart({title: 'Pending', note: 'sent and not acked yet', format: count, series: [{key: 'pending', label: 'Messages', tone: 'c'}]}),
-    new Chart({title: 'Publish to ack', note: 'of the slowest node', format: latency, series: [{key: 'ackP99', label: 'p99', tone: 'd'}, {key: 'ackP50', label: 'p50', tone: 'a'}]}),
+    new Chart({title: 'Publish to ack', note: 'slowest node', format: latency, series: [{key: 'ackP99', label: 'p99', tone: 'd'}, {key: 'ackP50', label: 'p50', tone: 'a'}]}),
   ];
   const tiles = {};
   const makeTile = (key, label) => {
@@ -73,7 +74,11 @@ export function overview(main) {
 
   const draw = () => {
     const own = past.of(scope.value);
-    for (const c of charts) c.update({end: past.end, step: past.step, values: own});
+    // A young cluster's few minutes fill the chart, not its last corner.
+    const known = own.connections.findIndex((v) => v !== null);
+    const from = Math.max(0, Math.min(known < 0 ? 0 : known, own.connections.length - least));
+    const values = Object.fromEntries(keys.map((k) => [k, own[k].slice(from)]));
+    for (const c of charts) c.update({end: past.end, step: past.step, values});
   };
 
   const show = (s) => {
@@ -93,7 +98,7 @@ export function overview(main) {
     }
     fillState(state, s);
     fillTrouble(trouble, s);
-    fill(byNode, table('Nodes', [{name: 'Node'}, {name: 'Connections', num: true}, {name: 'Publishes/s', num: true}, {name: 'Deliveries/s', num: true}, {name: 'Pending', num: true}, {name: 'Ack p99', num: true}, {name: 'Last 10 min', class: 'trend'}],
+    fill(byNode, table('Nodes', [{name: 'Node'}, {name: 'Connections', num: true}, {name: 'Publishes/s', num: true}, {name: 'Deliveries/s', num: true}, {name: 'Pending', num: true}, {name: 'Ack p99', num: true}, {name: 'Deliveries', class: 'trend'}],
       s.nodes.map((n) => [h('a', {href: '#/nodes', class: 'strong'}, h('i', {class: `dot ${n.ready ? 'good' : 'bad'}`, 'aria-label': n.ready ? 'ready' : 'not ready', role: 'img'}), n.id),
         count(n.connections), rate(n.publishesPerSecond), rate(n.deliveriesPerSecond), count(n.pending), latency(n.ackP99Ms), sparkline(past.of(n.id).deliveries, 'b')])));
     draw();

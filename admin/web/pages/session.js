@@ -61,10 +61,10 @@ export function session(main, {rest}) {
     }
     const fact = (label, value) => h('div', {}, h('dt', {}, label), h('dd', {}, value));
     fill(body,
-      h('p', {class: 'under'}, stateOf(s), h('span', {}, `made ${date(s.createdAt)}`), h('span', {}, s.expiresAt ? `expires ${date(s.expiresAt)}` : 'does not expire')),
+      h('p', {class: 'under'}, stateOf(s), h('span', {}, `created ${date(s.createdAt)}`), h('span', {}, s.expiresAt ? `expires ${date(s.expiresAt)}` : 'does not expire')),
       h('dl', {class: 'tiles'},
         tile('Connections', count(s.live.connections), `on ${plural(s.nodes.length, 'node')}`),
-        tile('Topics', count(s.usage.topics), 'with durable subscribers, ever'),
+        tile('Topics', count(s.usage.topics), 'in the store'),
         tile('Subscriptions', count(s.usage.subscriptions), 'durable'),
         tile('Stored messages', count(s.usage.messages), bytes(s.usage.bytes)),
         tile('Devices', count(s.usage.devices), `of ${plural(s.usage.users, 'user')}`),
@@ -98,7 +98,7 @@ async function listDevices(el, name, trail = [{}]) {
     const got = await admin('GET', `/sessions/${encodeURIComponent(name)}/devices` + query({limit: 20, afterUser: at.userId, afterDevice: at.deviceId}));
     if (!got.devices.length && trail.length === 1) { fill(el, h('h2', {class: 'section'}, 'Devices'), h('p', {class: 'faint'}, 'No device has registered for pushes.')); return; }
     fill(el, h('h2', {class: 'section'}, 'Devices'),
-      table('Devices', [{name: 'User'}, {name: 'Device'}, {name: 'Platform'}, {name: 'Registered', class: 'num'}, {name: 'Token renewed', class: 'num'}],
+      table('Devices', [{name: 'User'}, {name: 'Device'}, {name: 'Platform'}, {name: 'Registered', class: 'tab'}, {name: 'Token renewed', class: 'tab'}],
         got.devices.map((d) => [d.userId, h('code', {}, d.deviceId), d.platform, date(d.createdAt), date(d.updatedAt)])),
       (trail.length > 1 || got.more) && h('div', {class: 'pager'},
         h('button', {disabled: trail.length === 1, onclick: () => listDevices(el, name, trail.slice(0, -1))}, 'Previous'),

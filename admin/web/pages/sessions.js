@@ -38,7 +38,7 @@ export function sessions(main, {search}) {
     const rows = sessions.map((s) => [
       h('a', {class: 'strong', href: `#/session/${encodeURIComponent(s.sessionName)}`}, s.sessionName), stateOf(s), date(s.createdAt),
       s.expiresAt ? date(s.expiresAt) : h('span', {class: 'faint'}, 'never'), s.suite === 2 ? 'Required' : h('span', {class: 'faint'}, 'Optional'), s.push ? 'Yes' : h('span', {class: 'faint'}, 'No')]);
-    fill(list, table('Sessions', [{name: 'Name'}, {name: 'State'}, {name: 'Created', class: 'num'}, {name: 'Expires', class: 'num'}, {name: 'Sealing'}, {name: 'Push'}], rows),
+    fill(list, table('Sessions', [{name: 'Name'}, {name: 'State'}, {name: 'Created', class: 'tab'}, {name: 'Expires', class: 'tab'}, {name: 'Sealing'}, {name: 'Push'}], rows),
       (pages.length > 1 || next) && h('div', {class: 'pager'},
         h('button', {disabled: pages.length === 1, onclick: () => { pages.pop(); load(); }}, 'Previous'),
         h('span', {class: 'note'}, `Page ${pages.length}`),

@@ -37,7 +37,7 @@ export function trace(main, {search}) {
   const topic = input({value: search.get('topic') ?? '', placeholder: 'any'});
   const watch = h('button', {type: 'button', onclick: () => arm(600)}, 'Watch for 10 minutes');
   const stop = h('button', {type: 'button', hidden: true, onclick: () => arm(0)}, 'Stop watching');
-  const watching = h('p', {class: 'banner live', hidden: true, role: 'status'});
+  const watching = h('p', {class: 'banner', hidden: true, role: 'status'});
   const result = h('div', {}, empty('Follow a message', 'Name a session and a messageId to see where the message is and who is owed it. To see each of its steps, watch the session before it is sent: nodes note nothing until somebody looks.'));
   let stream, timer, until = 0, events = [], ended = false, asked = 0;
 
@@ -62,6 +62,7 @@ export function trace(main, {search}) {
     if (!form.reportValidity()) return;
     try {
       const got = await admin('POST', '/trace', {session: session.value.trim(), messageId: messageId.value.trim(), seconds});
+      if (!seconds && messageId.value.trim()) await admin('POST', '/trace', {session: session.value.trim(), seconds}); // what it was watched with
       toast(seconds ? `${plural(got.nodes.length, 'node')} will note each step for 10 minutes` : 'Nobody watches any more');
       look(true);
     } catch (err) { toast(err.message, 'bad'); }
@@ -137,7 +138,7 @@ function timeline(events, id, follow) {
   return h('ol', {class: 'timeline card'}, events.map((e) => {
     const at = Date.parse(e.at);
     return h('li', {class: tones[e.step] ?? ''},
-      h('time', {class: 'num'}, precise(at)), h('span', {class: 'since num'}, at > first ? `+${count(at - first)} ms` : ''),
+      h('time', {class: 'tab'}, precise(at)), h('span', {class: 'since num'}, at > first ? `+${count(at - first)} ms` : ''),
       h('div', {}, h('b', {}, names[e.step] ?? e.step), ' ', h('span', {}, said(e)), h('span', {class: 'on'}, e.node)));
   }));
 }
@@ -155,5 +156,5 @@ function messages(events, follow) {
     return [h('button', {class: 'link mono', onclick: () => follow(last.messageId)}, last.messageId), last.topic, precise(Date.parse(list[0].at)),
       count(of('sent') + of('replayed')), count(of('acked')), h('span', {class: `steptext ${tones[last.step] ?? ''}`}, names[last.step] ?? last.step)];
   });
-  return table('Messages', [{name: 'messageId'}, {name: 'Topic'}, {name: 'First seen', class: 'num'}, {name: 'Sent', num: true}, {name: 'Acked', num: true}, {name: 'Last step'}], rows);
+  return table('Messages', [{name: 'messageId'}, {name: 'Topic'}, {name: 'First seen', class: 'tab'}, {name: 'Sent', num: true}, {name: 'Acked', num: true}, {name: 'Last step'}], rows);
 }

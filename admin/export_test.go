@@ -1,0 +1,5 @@
+package admin
+
+type SampleForTest = sample
+
+var MergeForTest = merge
