@@ -11,10 +11,11 @@ import {create} from './pages/create.js';
 import {trace} from './pages/trace.js';
 import {log} from './pages/log.js';
 import {audit} from './pages/audit.js';
+import {playground} from './pages/playground.js';
 
 // A page is a function of (main, params): it fills main, and may return what ends it.
-const pages = {overview, nodes, sessions, session, new: create, trace, log, audit};
-const menu = [['overview', 'Overview'], ['nodes', 'Nodes'], ['sessions', 'Sessions'], ['trace', 'Trace'], ['log', 'Log'], ['audit', 'Audit']];
+const pages = {overview, nodes, sessions, session, new: create, trace, log, audit, playground};
+const menu = [['overview', 'Overview'], ['nodes', 'Nodes'], ['sessions', 'Sessions'], ['trace', 'Trace'], ['playground', 'Playground'], ['log', 'Log'], ['audit', 'Audit']];
 const within = {session: 'sessions', new: 'sessions'};
 
 const app = document.getElementById('app');

@@ -5,7 +5,7 @@ import {browser, claim, complaints, holds, login, open, operator, outcome, patie
 
 const [base, other, shots] = process.argv.slice(2);
 const b = await browser();
-let page = await open(b);
+const page = await open(b);
 const shot = (name, p = page) => p.screenshot({path: join(shots, `${name}.png`), fullPage: true, animations: 'disabled'});
 const to = async (name, p = page) => {
   await p.getByRole('navigation', {name: 'Pages'}).getByRole('link', {name, exact: true}).click();
@@ -153,7 +153,7 @@ await claim('messages are watched, and one is followed from its publisher to its
   await page.getByRole('heading', {level: 1, name: 'Trace'}).waitFor();
   await page.getByRole('button', {name: 'Watch for 10 minutes'}).click();
   await page.getByText('Nodes note each step for another').waitFor();
-  const row = page.getByRole('table', {name: 'Messages'}).getByRole('row').filter({hasText: 'm-'}).first();
+  const row = page.getByRole('table', {name: 'Messages'}).getByRole('row').filter({hasText: 'Acked'}).filter({hasText: 'm-'}).first();
   await row.waitFor();
   await shot('trace-session');
   await row.getByRole('button').click();
@@ -191,6 +191,54 @@ await claim('a session is suspended and resumed', async () => {
 });
 await publisher?.context().close();
 
+await claim('two devices chat in the playground, and one that was away gets what it missed', async () => {
+  await to('Playground');
+  await page.getByLabel('Session').fill('acme-chat');
+  await page.getByLabel('Password').fill(secrets.password);
+  await page.getByLabel('Root key').fill(secrets.key);
+  await page.getByRole('button', {name: 'Connect both'}).click();
+  const alice = page.getByRole('region', {name: 'Device alice'}), bob = page.getByRole('region', {name: 'Device bob'});
+  for (const pane of [alice, bob]) await pane.getByText('Subscribed to playground.').waitFor();
+  const say = async (pane, words) => {
+    await pane.getByPlaceholder('Message').fill(words);
+    await page.keyboard.press('Enter');
+    await pane.locator('.out', {hasText: words}).getByText(/acked in \d+ ms/).waitFor();
+  };
+  await say(alice, 'Good morning, <b>Bob</b>');
+  await bob.locator('.in', {hasText: 'Good morning, <b>Bob</b>'}).waitFor();
+  await say(bob, 'Good morning, Alice');
+  await alice.locator('.in', {hasText: 'Good morning, Alice'}).waitFor();
+
+  const content = Buffer.alloc(300_000, 'fastPort ');
+  await alice.locator('input[type=file]').setInputFiles({name: 'notes.txt', mimeType: 'text/plain', buffer: content});
+  await bob.locator('.in').getByRole('link', {name: 'notes.txt'}).waitFor();
+  await alice.locator('.out', {hasText: 'notes.txt'}).getByText('received').waitFor();
+  const [got] = await Promise.all([page.waitForEvent('download'), bob.getByRole('link', {name: 'notes.txt'}).click()]);
+  const pieces = [];
+  for await (const piece of await got.createReadStream()) pieces.push(piece);
+  holds(Buffer.concat(pieces).equals(content), 'the file came through as another');
+  await shot('playground');
+
+  await bob.getByRole('button', {name: 'Disconnect'}).click();
+  await bob.getByText('Offline').waitFor();
+  await say(alice, 'Are you there?');
+  await bob.getByRole('button', {name: 'Connect', exact: true}).click();
+  await bob.locator('.in', {hasText: 'Are you there?'}).getByText('from the store').waitFor();
+  await alice.getByRole('link', {name: 'trace'}).last().click();
+  await page.getByText('In the store').waitFor();
+});
+
+await claim('a wrong key is told at once', async () => {
+  await to('Playground');
+  await page.getByLabel('Session').fill('acme-chat');
+  await page.getByLabel('Password').fill(secrets.password);
+  await page.getByLabel('Root key').fill(Buffer.alloc(32, 7).map((_, i) => i * 37 + 11).toString('base64'));
+  const bob = page.getByRole('region', {name: 'Device bob'});
+  await bob.getByRole('button', {name: 'Connect', exact: true}).click();
+  await bob.locator('.aside.bad').waitFor();
+  await bob.getByText('Offline').waitFor();
+});
+
 await claim('the audit tells who did what, with what result', async () => {
   await to('Audit');
   const table = page.getByRole('table', {name: 'Audits'});
@@ -227,7 +275,7 @@ await claim('the portal is used by keyboard alone', async () => {
 });
 
 await claim('every control has a name, every picture a text, every page one heading', async () => {
-  for (const at of ['overview', 'nodes', 'sessions', 'session/acme-chat', 'new', 'trace', 'log', 'audit']) {
+  for (const at of ['overview', 'nodes', 'sessions', 'session/acme-chat', 'new', 'trace', 'playground', 'log', 'audit']) {
     await page.goto(`${base}/admin/#/${at}`);
     await page.locator('main h1').waitFor();
     await page.waitForLoadState('networkidle').catch(() => {});
@@ -250,7 +298,7 @@ for (const [name, options] of [['phone', {viewport: {width: 360, height: 740}, d
     await p.getByLabel('User name').waitFor();
     await shot(`${name}-login`, p);
     await login(p, base);
-    for (const at of ['overview', 'nodes', 'sessions', 'session/acme-chat', 'new', 'trace?session=acme-chat', 'log', 'audit']) {
+    for (const at of ['overview', 'nodes', 'sessions', 'session/acme-chat', 'new', 'trace?session=acme-chat', 'playground', 'log', 'audit']) {
       await p.goto(`${base}/admin/#/${at}`);
       await p.locator('main h1').waitFor();
       await p.locator('main .loading').waitFor({state: 'detached'});

@@ -2,6 +2,7 @@ import {h, fill, icon, copy, uid} from '../dom.js';
 import {call} from '../api.js';
 import {base64, canDerive, derived, newKey, newPassword} from '../keys.js';
 import {field, heading} from '../parts.js';
+import {hand} from './playground.js';
 
 const second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
 
@@ -78,7 +79,8 @@ function secrets(main, made, kept) {
       made.key && row('Root key', made.key, 'Seals and opens messages. It stays with the devices: the server never had it.'),
       row('Secret key', made.secretKey, 'Suspends and drops the session, together with the password. For its owner alone.'),
       h('div', {class: 'actions start'}, h('button', {onclick: () => download(made)}, 'Download as a profile'), h('span', {class: 'hint'}, 'for the fastport command: put it into its folder of profiles, readable by you alone'))),
-    h('div', {class: 'actions start'}, h('div', {class: 'check'}, sure, h('label', {for: sure.id}, 'I have kept them')), done));
+    h('div', {class: 'actions start'}, h('div', {class: 'check'}, sure, h('label', {for: sure.id}, 'I have kept them')), done,
+      made.key && h('button', {onclick: () => { if (!sure.checked) { sure.focus(); return; } hand(made); location.hash = '#/playground'; }}, 'Try it in the playground')));
   title.querySelector('h1').focus();
 }
 
