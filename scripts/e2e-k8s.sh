@@ -97,6 +97,7 @@ judged() {
 	local set
 	k create namespace $namespace --dry-run=client --output yaml | kubectl apply --filename -
 	kubectl label --overwrite namespace $namespace pod-security.kubernetes.io/enforce=restricted
+	until_ 30 k get serviceaccount default # no pod is taken before
 	for set in charts/testdata/*.yaml; do
 		case $set in *_test.yaml) continue ;; esac
 		helm template judged $chart --namespace $namespace --values "$set" | k apply --dry-run=server --filename - >"$tmp/judged"
