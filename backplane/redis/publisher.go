@@ -15,8 +15,10 @@ const (
 	maxUnanswered = 1 << 16
 	maxUnsent     = 64 << 20
 
-	// While answers are due, a message waits for them, or for flushDelay, or for flushBytes of company, and leaves
-	// with what came meanwhile. With nothing under way it leaves at once.
+	// While the answers to a crowd are due, a message waits for them, or for flushDelay, or for flushBytes of company,
+	// and leaves with what came meanwhile. With less under way it leaves at once: there is little company to come, and
+	// the wait would be longer than the way.
+	crowd      = 8
 	flushDelay = 75 * time.Microsecond
 	flushBytes = 32 << 10
 
@@ -169,7 +171,7 @@ func (p *publisher) write(stop <-chan struct{}) error {
 	}
 }
 
-// due reports whether waiting for company is worth while: answers are due that will bring some, and little is there.
+// due reports whether waiting for company is worth while: many answers are due that will bring some, and little is there.
 func (p *publisher) due() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +180,7 @@ func (p *publisher) due() bool {
 	case <-p.full:
 	default:
 	}
-	return len(p.waiting)-p.first > p.fresh && len(p.unsent) < flushBytes
+	return len(p.waiting)-p.first-p.fresh >= crowd && len(p.unsent) < flushBytes
 }
 
 // read takes the answers in until the connection breaks.
