@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"github.com/fastport/fastport/internal/testenv"
 )
 
 // binary is what `go build ./cmd/fastport` makes: the broker and the tools that the SDK's tests run.
@@ -47,7 +49,7 @@ func install() ([]byte, error) {
 // TestSDK_Types: the SDK's comments are types, and hold strictly.
 func TestSDK_Types(t *testing.T) {
 	t.Parallel()
-	run(t, "node", "node_modules/typescript/bin/tsc", "-p", ".")
+	run(t, nil, "node", "node_modules/typescript/bin/tsc", "-p", ".")
 }
 
 var passed = regexp.MustCompile(`(?m)^# pass (\d+)$`)
@@ -60,7 +62,10 @@ func TestSDK_Node(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no tests: %v", err)
 	}
-	out := run(t, "node", append([]string{"--test", "--test-concurrency=3", "--test-reporter=tap"}, files...)...)
+	env := []string{
+		"FASTPORT_BIN=" + binary, "FASTPORT_TEST_REDIS=redis://" + testenv.Redis(t), "FASTPORT_TEST_POSTGRES=" + testenv.Postgres(t),
+	}
+	out := run(t, env, "node", append([]string{"--test", "--test-concurrency=3", "--test-reporter=tap"}, files...)...)
 	m := passed.FindStringSubmatch(out)
 	if m == nil || m[1] == "0" {
 		t.Fatalf("no test has run:\n%s", out)
@@ -68,12 +73,12 @@ func TestSDK_Node(t *testing.T) {
 	t.Logf("%s tests of JavaScript passed", m[1])
 }
 
-func run(t *testing.T, name string, args ...string) string {
+func run(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "FASTPORT_BIN="+binary)
+	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", name, err, out)

@@ -1,35 +1,20 @@
-import { Deferred, abortable, pause, within } from './async.js';
-import { Acks } from './acks.js';
-import { Backoff, jitter } from './backoff.js';
-import { Clock } from './clock.js';
-import { Connection } from './connection.js';
+import { Deferred, abortable } from './async.js';
+import { Core } from './core.js';
 import { bytesOf, utf8 } from './crypto/bytes.js';
-import { KeyRing } from './crypto/keyring.js';
 import { sealDevice } from './crypto/device.js';
 import { fileCipher } from './crypto/file.js';
-import { sealLegacy } from './crypto/legacy.js';
-import { Sealer } from './crypto/message.js';
 import { hashOf } from './crypto/sha256.js';
-import { CloseCodes, FastPortError, asError, isFatal, refusal } from './errors.js';
-import { Receivings } from './files/receiving.js';
-import { Sending, Sendings } from './files/sending.js';
+import { FastPortError } from './errors.js';
+import { Sending } from './files/sending.js';
 import { toMemory } from './files/sinks.js';
 import { Chunks, openSource } from './files/source.js';
-import { MAX_PAYLOAD, checkText, checkTopic, isUUID, newUUID, parseChunk } from './frames.js';
-import { ANSWER_TIME, OwnIds, overlap } from './move.js';
+import { MAX_PAYLOAD, checkText, checkTopic, isUUID, newUUID } from './frames.js';
 import { settingsOf } from './options.js';
-import { Outbox } from './outbox.js';
-import { Requests } from './requests.js';
-import { Subscriptions } from './subscriptions.js';
 
 /** @typedef {import('./options.js').Options} Options */
-/** @typedef {import('./frames.js').ServerFrame} ServerFrame */
 /** @typedef {import('./subscriptions.js').Handler} Handler */
 /** @typedef {import('./subscriptions.js').Message} Message */
 /** @typedef {import('./outbox.js').Receipt} Receipt */
-
-// How long a connection must have held for the backoff to start anew.
-const STABLE = 10_000;
 
 /**
  * One device on a fastPort server: it publishes, subscribes, sends and receives files, end to end encrypted, over one connection that mends
@@ -40,74 +25,15 @@ const STABLE = 10_000;
  * fresh timestamp. Queues are bounded; a message is acked once its handler is done with it, and handed over once however often it comes.
  */
 export class FastPort {
-  #o;
-  #keys;
-  #clock = new Clock();
-  #backoff;
-  #places;
-  #own = new OwnIds();
-  #acks = new Acks();
-  #requests;
-  #subs;
-  #outbox;
-  #sending = new Sendings();
-  #receiving;
-  /** @type {import('./connection.js').Owner} */
-  #owner;
-  #ended = new AbortController();
-  /** @type {Deferred<void>} resolves once everything has ended */
-  #gone = new Deferred();
-  /** @type {KeyRing | null} */
-  #ring = null;
-  /** @type {Sealer | null} */
-  #sealer = null;
-  /** @type {Connection | null} */
-  #conn = null;
-  /** @type {Connection | null} the one before, while it is still up: acks go there too */
-  #retiring = null;
-  /** @type {Promise<void>} resolves when the one before has been closed */
-  #retired = Promise.resolve();
-  /** @type {import('./connection.js').Login} of the last connection */
-  #login = { clientId: '', resumed: false, topics: [], limits: null };
+  #core;
   /** @type {Promise<void> | null} */
   #init = null;
   /** @type {Promise<void> | null} */
   #closing = null;
 
-  /** @param {Options & { aesKey: string | string[] }} options */
+  /** @param {Options} options */
   constructor(options) {
-    this.#o = settingsOf(options);
-    this.#keys = options.aesKey;
-    this.#places = { urls: this.#o.urls, at: Math.floor(Math.random() * this.#o.urls.length) };
-    this.#backoff = new Backoff(this.#o.backoffMin, this.#o.backoffMax);
-    const wake = () => this.#conn?.wake();
-    this.#subs = new Subscriptions(this.#o, {
-      ring: () => /** @type {KeyRing} */ (this.#ring),
-      ack: (topic, id) => this.#ack(topic, id),
-      own: (key) => this.#own.has(key),
-      fault: (err) => this.#fault(err),
-      subscribeAgain: (topic) => this.#requests.again(topic),
-    });
-    this.#requests = new Requests(wake, (topic, err) => this.#subs.refusedAgain(topic, err));
-    this.#outbox = new Outbox(this.#o, (p) => this.#publishFrame(p), wake);
-    this.#receiving = new Receivings({
-      allowLegacy: this.#o.allowLegacy,
-      ring: () => /** @type {KeyRing} */ (this.#ring),
-      handler: (topic) => this.#subs.fileHandler(topic),
-      isCurrent: (k) => this.#conn === k,
-      fault: (err) => this.#fault(err),
-    });
-    this.#owner = {
-      settings: this.#o,
-      onFrame: (k, f) => this.#dispatch(k, f),
-      onChunk: (k, frame) => {
-        const chunk = parseChunk(frame);
-        if (chunk) this.#receiving.chunk(k, chunk);
-      },
-      fill: (k) => this.#fill(k),
-      tick: (k) => { if (this.#conn === k) this.#outbox.tick(); },
-      fault: (err) => this.#fault(err),
-    };
+    this.#core = new Core(settingsOf(options), options.aesKey);
   }
 
   /**
@@ -115,23 +41,9 @@ export class FastPort {
    * (`key_mismatch`), fails at once and ends the client.
    * @returns {Promise<void>}
    */
-  init() {
-    return this.#init ??= this.#connect();
-  }
-
-  async #connect() {
+  async init() {
     this.#throwIfClosed();
-    try {
-      this.#ring = await KeyRing.create(this.#o.sessionName, this.#keys);
-      this.#sealer = new Sealer(this.#ring);
-      const k = await this.#redial(this.#o.wait);
-      this.#attach(k);
-      void this.#run(k);
-    } catch (err) {
-      this.#end(asError(err));
-      this.#gone.resolve();
-      throw this.error;
-    }
+    return this.#init ??= this.#core.start();
   }
 
   /**
@@ -148,12 +60,13 @@ export class FastPort {
     const done = typeof handler === 'function'
       ? this.#subscribe(topic, { handler }, signal)
       : Promise.reject(new FastPortError('bad_option', 'get: takes a topic and a function; messages() needs none'));
-    done.catch((err) => this.#fault(err));
+    done.catch((err) => this.#core.fault(err));
     return done;
   }
 
   /**
-   * The messages of a topic, for a `for await` loop. A message is acked when the loop asks for the next one; leaving the loop unsubscribes.
+   * The messages of a topic, for a `for await` loop. A message is acked when the loop asks for the next one; leaving the loop acks the last one and
+   * unsubscribes.
    * @param {string} topic
    * @returns {AsyncGenerator<Message, void, void>}
    */
@@ -167,12 +80,12 @@ export class FastPort {
         await taken.promise;
       },
     });
-    const ended = new Deferred();
-    const stop = () => ended.resolve();
-    this.#ended.signal.addEventListener('abort', stop);
+    const over = new Deferred();
+    const stop = () => over.resolve();
+    this.#core.link.signal.addEventListener('abort', stop);
     try {
       for (;;) {
-        const m = await Promise.race([next.promise, ended.promise]);
+        const m = await Promise.race([next.promise, over.promise]);
         if (!m) return;
         yield m;
         next = new Deferred();
@@ -180,9 +93,10 @@ export class FastPort {
         taken = new Deferred();
       }
     } finally {
-      this.#ended.signal.removeEventListener('abort', stop);
-      taken.reject(new FastPortError('closed', 'the loop was left'));
-      if (!this.#ended.signal.aborted && !this.#closing) await this.unsubscribe(topic);
+      this.#core.link.signal.removeEventListener('abort', stop);
+      const ended = this.error || this.#closing ? null : this.unsubscribe(topic); // before the last message is let go: no other comes then
+      taken.resolve();
+      await ended;
     }
   }
 
@@ -194,12 +108,12 @@ export class FastPort {
   async #subscribe(topic, use, signal) {
     this.#throwIfClosed();
     checkTopic(topic);
-    if (!this.#subs.claim(topic, use)) throw new FastPortError('subscribed', `${topic} has a handler already`, { topic });
+    if (!this.#core.subs.claim(topic, use)) throw new FastPortError('subscribed', `${topic} has a handler already`, { topic });
     try {
-      await this.#requests.topic('subscribe', topic, signal);
+      await this.#core.requests.topic('subscribe', topic, signal);
     } catch (err) {
-      const last = this.#subs.release(topic, use);
-      if (last && signal?.aborted) this.#requests.topic('unsubscribe', topic).catch(() => {}); // the server may have it
+      const last = this.#core.subs.release(topic, use);
+      if (last && signal?.aborted) this.#core.requests.topic('unsubscribe', topic).catch(() => {}); // the server may have it
       throw err;
     }
   }
@@ -212,9 +126,9 @@ export class FastPort {
    */
   async unsubscribe(topic) {
     this.#throwIfClosed();
-    this.#subs.remove(topic);
-    this.#receiving.abortTopic(topic);
-    await this.#requests.topic('unsubscribe', topic);
+    this.#core.subs.remove(topic);
+    this.#core.receiving.abortTopic(topic);
+    await this.#core.requests.topic('unsubscribe', topic);
   }
 
   /**
@@ -240,14 +154,14 @@ export class FastPort {
       throw new FastPortError('bad_request', 'data: takes a text or bytes; an object goes as JSON.stringify(object)');
     }
     const payload = typeof data === 'string' ? utf8(data) : bytesOf(data);
-    const limit = this.#login.limits?.maxPayload ?? MAX_PAYLOAD;
+    const limit = this.#core.login.limits?.maxPayload ?? MAX_PAYLOAD;
     if (4 * Math.ceil((payload.length + 64) / 3) + 1024 > limit) {
       throw new FastPortError('too_large', 'data: sealed, it is larger than the server takes; send it as a file', { topic });
     }
     signal?.throwIfAborted();
-    const p = this.#outbox.add(topic, messageId, payload, qos);
+    const p = this.#core.outbox.add(topic, messageId, payload, qos);
     return abortable(p.done.promise, signal, () => {
-      this.#outbox.abandon(p, signal?.reason);
+      this.#core.outbox.abandon(p, signal?.reason);
     });
   }
 
@@ -273,16 +187,16 @@ export class FastPort {
     this.#throwIfClosed();
     checkTopic(topic);
     if (!isUUID(fileId)) throw new FastPortError('bad_request', 'fileId: takes a UUID in its 36 characters');
-    if (!this.#ring) throw new FastPortError('not_initialized', 'sendFile: call init first');
+    const { ring } = this.#core;
     const reader = await openSource(source, { name, size, type });
     const chunks = new Chunks(reader);
     /** @type {Sending | undefined} */
     let t;
     const abort = () => t?.fail(signal?.reason);
     try {
-      const { suite } = this.#o;
+      const { suite } = this.#core;
       if (chunks.seekable && suite === 2) await chunks.digest(signal);
-      const cipher = await fileCipher(this.#ring, fileId, suite);
+      const cipher = await fileCipher(ring, fileId, suite);
       chunks.sealWith(cipher);
       const about = suite === 1 ? { fileName: reader.name }
         : { meta: await cipher.sealMeta({ name: reader.name, size: reader.size, type: reader.type, sha256: chunks.sha256 }) };
@@ -290,7 +204,7 @@ export class FastPort {
       signal?.throwIfAborted();
       t = new Sending(init, chunks, reader.name, reader.size);
       signal?.addEventListener('abort', abort, { once: true });
-      await this.#sending.run(t, this.#conn, onProgress);
+      await this.#core.sending.run(t, this.#core.link.current, onProgress);
       return { fileId, sha256: chunks.sha256 };
     } finally {
       signal?.removeEventListener('abort', abort);
@@ -316,7 +230,7 @@ export class FastPort {
     const done = typeof handler === 'function'
       ? this.#subscribe(topic, { files: { handler, save, onProgress } }, signal)
       : Promise.reject(new FastPortError('bad_option', 'onFile: takes a topic and a function'));
-    done.catch((err) => this.#fault(err));
+    done.catch((err) => this.#core.fault(err));
     return done;
   }
 
@@ -345,11 +259,10 @@ export class FastPort {
    */
   async #device(type, want, { userId, deviceId, fcmToken = '', platform = 'web' }) {
     this.#throwIfClosed();
-    if (!this.#ring) throw new FastPortError('not_initialized', `${type}: call init first`);
     checkText('userId', userId, 128);
     checkText('deviceId', deviceId, 128);
-    const encryptedData = await sealDevice(this.#ring, userId, { fcmToken, deviceId, platform });
-    await this.#requests.do({ type, userId, encryptedData, hash: hashOf(encryptedData) }, want, userId);
+    const encryptedData = await sealDevice(this.#core.ring, userId, { fcmToken, deviceId, platform });
+    await this.#core.requests.do({ type, userId, encryptedData, hash: hashOf(encryptedData) }, want, userId);
   }
 
   /**
@@ -360,7 +273,7 @@ export class FastPort {
   async getRegisteredDevices(userId) {
     this.#throwIfClosed();
     checkText('userId', userId, 128);
-    const answer = await this.#requests.do({ type: 'get_registered_devices', userId }, 'registered_devices_response', userId);
+    const answer = await this.#core.requests.do({ type: 'get_registered_devices', userId }, 'registered_devices_response', userId);
     return answer.devices ?? [];
   }
 
@@ -371,458 +284,36 @@ export class FastPort {
    * @returns {Promise<void>}
    */
   close({ timeout = 5000 } = {}) {
-    return this.#closing ??= this.#close(timeout);
-  }
-
-  /** @param {number} timeout */
-  async #close(timeout) {
-    const end = performance.now() + timeout;
-    const left = () => Math.max(0, end - performance.now());
-    const closed = new FastPortError('closed', 'the client was closed');
-    const k = this.#conn;
-    if (k) {
-      await within(Promise.race([this.#outbox.empty(), k.down.promise]), left());
-      await this.#subs.stop(left());
-      this.#sending.cancelAll(closed);
-      await this.#receiving.abortAll(closed, left());
-      await k.flush(left());
-      await this.#conn?.shutdown(Math.min(1000, left()));
-    }
-    this.#end(closed);
-    if (this.#init) await within(this.#gone.promise, Math.max(100, left()));
+    return this.#closing ??= this.#core.close(timeout);
   }
 
   /** Is the connection up? */
   get connected() {
-    return this.#conn !== null;
+    return this.#core.link.current !== null;
   }
 
   /** Why the client ended; null while it has not. */
   get error() {
-    return this.#ended.signal.aborted ? /** @type {FastPortError} */ (this.#ended.signal.reason) : null;
+    return /** @type {FastPortError | null} */ (this.#core.link.error);
   }
 
   /** The id that the server knows this client by; empty where there is none. */
   get clientId() {
-    return this.#login.clientId;
+    return this.#core.login.clientId;
   }
 
   /** What the session allows, as of the last login; null before the first. */
   get limits() {
-    return this.#login.limits;
+    return this.#core.login.limits;
   }
 
   /** The server's clock as this client knows it, in ms. */
   now() {
-    return this.#clock.now();
+    return this.#core.clock.now();
   }
 
   #throwIfClosed() {
     if (this.error) throw this.error;
     if (this.#closing) throw new FastPortError('closed', 'the client was closed');
-  }
-
-  /**
-   * Keeps one connection up.
-   * @param {Connection} k
-   */
-  async #run(k) {
-    /** @type {Connection | null} */
-    let at = k;
-    while (at) {
-      /** @type {Connection} */
-      const old = at;
-      const next = await this.#watch(old);
-      if (next) {
-        this.#attach(next);
-        this.#retired = this.#retire(old, next);
-      }
-      at = next ?? await this.#replace(old);
-    }
-    await this.#retired;
-    this.#gone.resolve();
-  }
-
-  /**
-   * Waits until k is down (null), or has been replaced while it was still up.
-   * @param {Connection} k
-   */
-  async #watch(k) {
-    while (!k.isDown) {
-      await Promise.race([k.down.promise, k.move.wait()]);
-      if (k.isDown || this.error) break;
-      const next = await this.#moveFrom(k);
-      if (next) return next;
-    }
-    return null;
-  }
-
-  /**
-   * Makes a new connection for one that is down. Null: the client has ended.
-   * @param {Connection} k
-   * @returns {Promise<Connection | null>}
-   */
-  async #replace(k) {
-    this.#detach(k);
-    let err = /** @type {Error} */ (k.error);
-    const closeCode = err instanceof FastPortError ? err.closeCode : undefined;
-    if (closeCode === CloseCodes.takenOver) {
-      err = k.moving // by a connection of our own whose login was then lost
-        ? new FastPortError('disconnected', 'connection lost while it moved')
-        : new FastPortError('taken_over', 'a newer connection uses this clientId');
-    }
-    if (this.error || isFatal(err)) {
-      this.#end(err);
-      return null;
-    }
-    this.#fault(err);
-    this.#state('disconnected');
-    this.#skip();
-    const b = this.#backoff;
-    if (performance.now() - k.born > STABLE) b.reset();
-    if (closeCode === CloseCodes.draining && !await pause(jitter(1000), this.#ended.signal)) return null; // many were told the same
-    if (closeCode === CloseCodes.rateLimited || closeCode === CloseCodes.protocolError) b.failures = Math.max(b.failures, 3);
-    if (!await pause(b.next(), this.#ended.signal)) return null;
-    try {
-      const next = await this.#redial(true);
-      this.#attach(next);
-      return next;
-    } catch (cause) {
-      this.#end(asError(cause));
-      return null;
-    }
-  }
-
-  /**
-   * Dials until it succeeds or cannot; once only, unless again.
-   * @param {boolean} again
-   */
-  async #redial(again) {
-    for (;;) {
-      try {
-        return await this.#dial(null);
-      } catch (err) {
-        if (this.error) throw this.error;
-        if (!again || isFatal(err)) throw err;
-      }
-      if (!await pause(this.#backoff.next(), this.#ended.signal)) throw this.error;
-    }
-  }
-
-  /**
-   * Connects and logs in, at the server whose turn it is, or, where that fails and a retry may help, at the first of the others that takes it.
-   * @param {Connection | null} old the one whose place it is to take
-   */
-  async #dial(old) {
-    /** @type {unknown} */
-    let failed;
-    for (const _ of this.#places.urls) {
-      try {
-        return await this.#dialAt(this.#places.urls[this.#places.at], old);
-      } catch (err) {
-        failed = err;
-        if (this.error || isFatal(err)) break;
-        this.#skip();
-      }
-    }
-    throw failed;
-  }
-
-  #skip() {
-    this.#places.at = (this.#places.at + 1) % this.#places.urls.length;
-  }
-
-  /**
-   * @param {string} url
-   * @param {Connection | null} old
-   */
-  async #dialAt(url, old) {
-    const late = new FastPortError('no_answer', 'the server does not answer');
-    const opening = Connection.open(this.#owner, url);
-    if (!await within(opening, this.#o.connectTimeout)) {
-      opening.then((k) => k.fail(late), () => {});
-      throw late;
-    }
-    const k = await opening;
-    const wasMoving = old?.moving ?? false;
-    try {
-      if (old) {
-        await this.#settleOn(old);
-        old.moving = true;
-      }
-      const answer = k.logIn();
-      if (!await within(answer, this.#o.connectTimeout)) {
-        answer.catch(() => {});
-        throw late;
-      }
-      await this.#loggedIn(k, await answer);
-      if (this.error) throw this.error;
-      return k;
-    } catch (err) {
-      // The server has said that it did not log this one in.
-      if (old && err instanceof FastPortError && err.code !== 'disconnected' && err.code !== 'no_answer') old.moving = wasMoving;
-      k.fail(asError(err));
-      throw err;
-    }
-  }
-
-  /**
-   * @param {Connection} k
-   * @param {ServerFrame} f
-   */
-  async #loggedIn(k, f) {
-    if (f.protocol !== 2) throw new FastPortError('unsupported', 'the server speaks version 1 only');
-    if (f.keyCheck && !await this.#ring?.holds(f.keyCheck)) throw new FastPortError('key_mismatch', 'the key is not this session\'s');
-    this.#clock.set(f.serverTime);
-    k.login = { clientId: f.clientId ?? '', resumed: f.resumed ?? false, topics: f.topics ?? [], limits: f.limits ?? null };
-  }
-
-  /**
-   * Makes k the connection, from which all goes out that waits or was not answered on the one before.
-   * @param {Connection} k
-   */
-  #attach(k) {
-    const old = this.#conn;
-    this.#conn = k;
-    this.#login = k.login;
-    if (old) {
-      old.fed = false;
-      this.#retiring = old;
-      if (!this.#o.clientId) k.held.begin();
-    }
-    if (this.#requests.restart(this.#subs.loggedIn(k.login))) k.settled.resolve();
-    this.#outbox.restart();
-    this.#moveFiles();
-    k.fed = true;
-    k.start();
-    this.#state(old ? 'moved' : 'connected');
-  }
-
-  /** @param {Connection} k */
-  #detach(k) {
-    k.fed = false;
-    if (this.#conn === k) this.#conn = null;
-    this.#outbox.lost();
-    this.#moveFiles();
-  }
-
-  /** Takes the files whose connection is down to the one that is up. */
-  #moveFiles() {
-    this.#sending.move(this.#conn);
-    this.#receiving.move(this.#conn);
-  }
-
-  /**
-   * Ends the client. The first call's error counts.
-   * @param {Error} err
-   */
-  #end(err) {
-    if (this.error) return;
-    this.#ended.abort(err);
-    this.#conn?.fail(err);
-    this.#retiring?.fail(err);
-    this.#outbox.fail(err);
-    this.#requests.fail(err);
-    this.#sending.cancelAll(err);
-    void this.#receiving.abortAll(err, 0);
-    void this.#subs.stop(0);
-    this.#state('closed');
-  }
-
-  /**
-   * Makes a new connection in the place of k while that is up. Null: k goes on, or is down.
-   * @param {Connection} k
-   */
-  async #moveFrom(k) {
-    await Promise.race([this.#retired, k.down.promise]); // two connections at a time are enough
-    if (k.isDown) return null;
-    this.#skip();
-    try {
-      return await this.#dial(k);
-    } catch {
-      this.#own.end();
-      k.paused = false;
-      k.wake();
-      setTimeout(() => k.move.notify(), 500 + jitter(1000)); // the new connection failed, the old one goes on
-      return null;
-    }
-  }
-
-  /**
-   * Lets no more publishes out over k and waits for the answers to those that are, so that few have to be sent again over the next connection.
-   * @param {Connection} k
-   */
-  async #settleOn(k) {
-    this.#own.begin();
-    k.paused = true;
-    await within(Promise.race([this.#outbox.quiet(), k.down.promise]), ANSWER_TIME);
-    for (const key of this.#outbox.keys()) this.#own.add(key);
-  }
-
-  /**
-   * Closes the old connection once the new one has its subscriptions, so that no message falls between them.
-   * @param {Connection} old
-   * @param {Connection} next
-   */
-  async #retire(old, next) {
-    await overlap(old, next, this.#o.clientId !== '', this.#ended.signal);
-    await old.shutdown();
-    next.held.letGo((f) => this.#subs.deliver(f));
-    if (this.#retiring === old) this.#retiring = null;
-    this.#own.end();
-    // Files stay with their connection: an ephemeral client's are found again only once it is gone.
-    this.#moveFiles();
-    next.wake();
-  }
-
-  /**
-   * Sends a batch of what waits: requests, acks, messages, files.
-   * @param {Connection} k
-   */
-  async #fill(k) {
-    let any = false;
-    if (k.fed) {
-      any = this.#requests.pull(k);
-      any = this.#acks.pull(k) || any;
-      const may = () => k.fed && !k.paused && !k.isDown;
-      if (may()) any = await this.#outbox.pull(k, may, (key) => this.#own.add(key)) || any;
-    }
-    any = k.acks.pull(k) || any;
-    this.#receiving.pull(k);
-    return this.#sending.pull(k) || any;
-  }
-
-  /**
-   * Has a message acked, over the connection before too while it is up: its server waits for acks of its own.
-   * @param {string} topic
-   * @param {string} id
-   */
-  #ack(topic, id) {
-    this.#acks.add(topic, id);
-    this.#conn?.wake();
-    this.#retiring?.acks.add(topic, id);
-    this.#retiring?.wake();
-  }
-
-  /**
-   * Seals a message for now. Its timestamp is fresh each time that it is sent, for the server refuses an old one.
-   * @param {import('./outbox.js').Publication} p
-   */
-  async #publishFrame(p) {
-    const ring = /** @type {KeyRing} */ (this.#ring);
-    const timestamp = this.#clock.now();
-    const head = {
-      type: 'publish', messageId: p.id, topic: p.topic, timestamp, ...(p.qos === 0 && { qos: 0 }), ...(p.tries > 0 && { retry: true }),
-    };
-    if (this.#o.suite === 1) {
-      const data = await sealLegacy(ring, p.payload);
-      return { ...head, hash: hashOf(data), data };
-    }
-    const sealer = /** @type {Sealer} */ (this.#sealer);
-    return { ...head, data: await sealer.seal({ topic: p.topic, messageId: p.id, timestamp }, p.payload) };
-  }
-
-  /**
-   * Hands on one frame.
-   * @param {Connection} k
-   * @param {ServerFrame} f
-   */
-  #dispatch(k, f) {
-    switch (f.type) {
-      case 'message':
-        this.#message(k, f);
-        break;
-      case 'ack_received':
-        this.#outbox.acked(f);
-        break;
-      case 'publish_response':
-        if (!f.success) this.#outbox.refused(f);
-        break;
-      case 'subscribe_response':
-      case 'unsubscribe_response':
-      case 'fcm_token_response':
-      case 'fcm_unregister_response':
-      case 'registered_devices_response':
-        // What a connection before it answers is asked again.
-        if (this.#conn === k && this.#requests.answer(f)) k.settled.resolve();
-        break;
-      case 'pong':
-        this.#clock.set(f.serverTime);
-        break;
-      case 'init_file':
-        this.#receiving.begin(k, f);
-        break;
-      case 'end_file':
-        this.#receiving.finish(k, f);
-        break;
-      case 'cancel_file':
-        this.#receiving.refused(k, f);
-        break;
-      case 'file_progress':
-        this.#sending.progress(k, f);
-        break;
-      case 'file_error':
-        this.#fileError(k, f);
-        break;
-      case 'reconnect':
-        setTimeout(() => k.move.notify(), f.afterMs ?? 0);
-        break;
-      case 'error':
-        this.#refused(k, f);
-        break;
-    }
-  }
-
-  /**
-   * @param {Connection} k
-   * @param {ServerFrame} f
-   */
-  #message(k, f) {
-    if (k.held.isOn) {
-      if (f.replay) k.replayed = performance.now();
-      if (!this.#subs.knows(f)) {
-        if (k.held.add(f)) return;
-        k.held.letGo((held) => this.#subs.deliver(held));
-      }
-    }
-    this.#subs.deliver(f);
-  }
-
-  /**
-   * @param {Connection} k
-   * @param {ServerFrame} f
-   */
-  #fileError(k, f) {
-    if (!this.#sending.refused(k, f)) this.#receiving.refused(k, f);
-  }
-
-  /**
-   * Takes an error frame: whatever it is about has failed.
-   * @param {Connection} k
-   * @param {ServerFrame} f
-   */
-  #refused(k, f) {
-    if (f.fileId !== undefined) this.#fileError(k, f);
-    else if (f.messageId !== undefined) this.#outbox.refused(f);
-    else if (f.topic === undefined || !this.#requests.refused(f)) this.#fault(refusal(f));
-  }
-
-  /** @param {unknown} err */
-  #fault(err) {
-    if (this.error && err === this.error) return;
-    try {
-      this.#o.onError(asError(err));
-    } catch {
-      // what a callback throws is nobody's to catch
-    }
-  }
-
-  /** @param {import('./options.js').State} state */
-  #state(state) {
-    try {
-      this.#o.onState(state);
-    } catch (err) {
-      this.#fault(err);
-    }
   }
 }

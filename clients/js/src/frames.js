@@ -1,5 +1,5 @@
 import { FastPortError } from './errors.js';
-import { concat, text, utf8 } from './crypto/bytes.js';
+import { text, utf8 } from './crypto/bytes.js';
 
 /** @typedef {import('./crypto/bytes.js').Bytes} Bytes */
 
@@ -80,18 +80,21 @@ const control = /[\u0000-\u001f\u007f-\u009f]/;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
- * A binary frame of one chunk.
+ * A binary frame of one chunk, in spare's memory where it has the size.
  * @param {string} fileId
  * @param {number} index
  * @param {Bytes} payload
+ * @param {Bytes} [spare]
  * @returns {Bytes}
  */
-export function chunkFrame(fileId, index, payload) {
-  const head = new Uint8Array(CHUNK_HEADER);
-  head[0] = CHUNK;
-  head.set(utf8(fileId), 1);
-  new DataView(head.buffer).setUint32(37, index);
-  return concat(head, payload);
+export function chunkFrame(fileId, index, payload, spare) {
+  const size = CHUNK_HEADER + payload.length;
+  const frame = spare?.length === size ? spare : new Uint8Array(size);
+  frame[0] = CHUNK;
+  frame.set(utf8(fileId), 1);
+  new DataView(frame.buffer).setUint32(37, index);
+  frame.set(payload, CHUNK_HEADER);
+  return frame;
 }
 
 /**

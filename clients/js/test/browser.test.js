@@ -1,25 +1,152 @@
-// The same SDK in headless Chromium, imported from the node as a page would.
+// The same SDK in headless Chromium, imported from the node as a page would, by a page of another origin.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { randomBytes, createHash } from 'node:crypto';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { browser, serveFile } from './browser.js';
-import { Server } from './server.js';
+import { Relay } from './relay.js';
+import { Server, until } from './server.js';
 
-test('in a browser: two clients, both suites', async (t) => {
+const MiB = 1 << 20;
+
+test('in a browser: both suites, a wrong key, a killed server, files, a move', async (t) => {
   const s = await Server.start(t);
   const o = await s.session();
   const page = await (await browser(t)).newPage();
   await page.goto(await serveFile(t));
-  const got = await page.evaluate(async ({ at, o }) => {
-    const { FastPort } = await import(at + '/sdk/fastport.js');
-    const got = [];
-    for (const suite of [1, 2]) {
-      const [alice, bob] = [new FastPort({ ...o, suite }), new FastPort({ ...o, allowLegacy: true })];
-      await Promise.all([alice.init(), bob.init()]);
-      const came = new Promise((resolve) => bob.get('room', resolve).then(() => alice.emit('room', 'suite ' + suite)));
-      got.push(await came);
-      await Promise.all([alice.close(), bob.close()]);
-    }
-    return got;
+  await page.evaluate(async ({ at, o }) => {
+    Object.assign(globalThis, await import(at + '/sdk/fastport.js'), { o, errors: [], states: [] });
+    globalThis.connect = async (more = {}) => {
+      const c = new FastPort({ ...o, backoffMin: 20, backoffMax: 300, onError: (err) => errors.push(err.code), onState: (state) => states.push(state), ...more });
+      await c.init();
+      return c;
+    };
   }, { at: s.http, o });
-  assert.deepEqual(got, ['suite 1', 'suite 2']);
+
+  await t.test('both suites', async () => {
+    const got = await page.evaluate(async () => {
+      const got = [];
+      for (const suite of [1, 2]) {
+        const [alice, bob] = [await connect({ suite }), await connect({ allowLegacy: true })];
+        got.push(await new Promise((resolve) => bob.get('room', resolve).then(() => alice.emit('room', `suite ${suite} 👋`))));
+        await Promise.all([alice.close(), bob.close()]);
+      }
+      return got;
+    });
+    assert.deepEqual(got, ['suite 1 👋', 'suite 2 👋']);
+  });
+
+  await t.test('a wrong key', async () => {
+    assert.equal(await page.evaluate(() => connect({ aesKey: generateKey() }).catch((err) => err.code)), 'key_mismatch');
+  });
+
+  await t.test('a file to the disk space of the page, read back', async () => {
+    const [sent, came] = await page.evaluate(async () => {
+      const [alice, bob] = [await connect(), await connect()];
+      const content = crypto.getRandomValues(new Uint8Array(60_000));
+      const came = new Promise((resolve) => bob.onFile('files', (name, file) => resolve(file), { save: toBrowserStorage() })
+        .then(() => alice.sendFile(new File([content, content, content], 'a/b.bin'), 'files')));
+      const file = await came;
+      const same = new Uint8Array(await file.arrayBuffer()).every((b, i) => b === content[i % 60_000]);
+      await Promise.all([alice.close(), bob.close()]);
+      return [180_000, same && file.name === 'b.bin' && file instanceof File ? file.size : file.name];
+    });
+    assert.equal(came, sent);
+  });
+
+  await t.test('a server that is killed and comes back', async () => {
+    await page.evaluate(async () => {
+      globalThis.got = [];
+      globalThis.alice = await connect({ clientId: 'alice' });
+      globalThis.bob = await connect({ clientId: 'bob' });
+      await bob.get('t', (m) => { got.push(m); });
+      await alice.emit('t', '0');
+    });
+    await s.stop('SIGKILL');
+    const sent = page.evaluate(() => Promise.all(Array.from({ length: 20 }, (_, i) => alice.emit('t', `${i + 1}`))).then(() => true));
+    await s.start();
+    assert.ok(await sent);
+    await until('all has come', () => page.evaluate(() => got.length === 21));
+    assert.deepEqual((await page.evaluate(() => got)).map(Number).sort((a, b) => a - b), Array.from({ length: 21 }, (_, i) => i));
+    await page.evaluate(() => Promise.all([alice.close(), bob.close()]));
+  });
+
+  await t.test('a node that asks its clients to leave', async (t) => {
+    const relay = await Relay.start(t, s.ws);
+    await page.evaluate(async (serverUrl) => {
+      states.length = got.length = 0;
+      [globalThis.alice, globalThis.bob] = [await connect({ serverUrl }), await connect({ serverUrl })];
+      await bob.get('t', (m) => { got.push(m); });
+    }, relay.ws);
+    for (const l of relay.links.slice()) l.down.send(JSON.stringify({ type: 'reconnect', afterMs: 0, reason: 'drain' }));
+    await page.evaluate(async () => {
+      for (let n = 0; states.filter((state) => state === 'moved').length < 2; n++) await alice.emit('t', `${n}`);
+      await alice.emit('t', 'end');
+    });
+    await until('all has come', () => page.evaluate(() => got.includes('end')));
+    const [got, states] = await page.evaluate(() => [got, states]);
+    assert.deepEqual(got.slice(0, -1), Array.from({ length: got.length - 1 }, (_, i) => `${i}`));
+    assert.deepEqual(states, ['connected', 'connected', 'moved', 'moved']);
+  });
+});
+
+test('examples/chat: two tabs talk over a reload of one, and exchange 100 MiB in little memory', async (t) => {
+  const s = await Server.start(t);
+  const context = await (await browser(t)).newContext();
+  const page = async (address) => {
+    const p = await context.newPage();
+    p.on('pageerror', (err) => assert.fail(err));
+    await p.goto(address);
+    await p.waitForSelector('body[data-ready]');
+    return p;
+  };
+  const said = (p, text) => p.waitForFunction((text) => document.getElementById('log').textContent.includes(text), text);
+  const say = async (p, text) => {
+    await p.fill('#text', text);
+    await p.press('#text', 'Enter');
+  };
+  const at = await serveFile(t, fileURLToPath(new URL('../../../examples/chat/index.html', import.meta.url)));
+  const ann = await page(at + '#server=' + s.http);
+  const ben = await page(ann.url());
+  await ann.fill('#name', 'Ann');
+  await say(ann, 'Hello, <b>Ben</b>!');
+  await said(ben, 'Ann: Hello, <b>Ben</b>!');
+
+  await ben.goto('about:blank');
+  await say(ann, 'Are you there?');
+  await ann.waitForFunction(() => !document.getElementById('log').textContent.includes('…'));
+  await ben.goBack();
+  await said(ben, 'Are you there?');
+  await ben.waitForSelector('body[data-ready]');
+  await say(ben, 'I am');
+  await said(ann, 'I am');
+
+  const dir = await mkdtemp(join(tmpdir(), 'fastport-js-browser-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const path = join(dir, 'large.bin'), size = 100 * MiB, hash = createHash('sha256');
+  const f = await open(path, 'w');
+  for (let i = 0; i < size / MiB; i++) {
+    const piece = randomBytes(MiB);
+    hash.update(piece);
+    await f.write(piece);
+  }
+  await f.close();
+
+  const heaps = await Promise.all([ann, ben].map((p) => context.newCDPSession(p)));
+  let most = 0;
+  const watch = setInterval(() => heaps.forEach((h) => h.send('Runtime.getHeapUsage').then((h) => { most = Math.max(most, h.usedSize + (h.backingStorageSize ?? 0)); }, () => {})), 100);
+  await ann.setInputFiles('#file', path);
+  await ben.waitForSelector('#log a[download="large.bin"]', { timeout: 120_000 });
+  await said(ann, 'large.bin (sent)');
+  clearInterval(watch);
+  const digest = await ben.evaluate(async () => {
+    const file = await (await fetch(document.querySelector('#log a[download]').href)).arrayBuffer();
+    return [...new Uint8Array(await crypto.subtle.digest('SHA-256', file))].map((b) => b.toString(16).padStart(2, '0')).join('');
+  });
+  assert.equal(digest, hash.digest('hex'));
+  t.diagnostic(`heap of a tab at most ${(most / MiB).toFixed(1)} MiB`);
+  assert.ok(most > 0 && most < 64 * MiB, `heap of ${most} bytes`);
 });

@@ -1,5 +1,5 @@
 // Files through a real server.
-import test from 'node:test';
+import test, { after } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { toDirectory, toMemory } from '../fastport.js';
 import { connect } from './connect.js';
 import { Server, until } from './server.js';
+
+const s = await Server.start({ after });
 
 const sha256 = (b) => createHash('sha256').update(b).digest('hex');
 
@@ -19,7 +21,6 @@ async function folder(t) {
 
 for (const suite of [1, 2]) {
   test(`suite ${suite}: files of every kind of source arrive whole`, async (t) => {
-    const s = await Server.start(t);
     const o = { ...await s.session(), suite, allowLegacy: suite === 1 };
     const [alice, bob] = [await connect(t, o), await connect(t, o)];
     const dir = await folder(t);
@@ -50,7 +51,6 @@ for (const suite of [1, 2]) {
 }
 
 test('a file goes to disk in a stream, under a name that is safe and free', async (t) => {
-  const s = await Server.start(t);
   const o = await s.session();
   const [alice, bob] = [await connect(t, o), await connect(t, o)];
   const dir = await folder(t);
@@ -64,7 +64,6 @@ test('a file goes to disk in a stream, under a name that is safe and free', asyn
 });
 
 test('a file that is too large for memory is not taken, and that is told', async (t) => {
-  const s = await Server.start(t);
   const o = await s.session();
   const [alice, bob] = [await connect(t, o), await connect(t, o)];
   await bob.onFile('files', () => assert.fail('it was handed over'), { save: toMemory({ limit: 1000 }) });
@@ -74,7 +73,6 @@ test('a file that is too large for memory is not taken, and that is told', async
 });
 
 test('without receivers a file fails at once', async (t) => {
-  const s = await Server.start(t);
   const alice = await connect(t, await s.session());
   await assert.rejects(alice.sendFile(randomBytes(10), 'files', { name: 'x' }), { code: 'no_receivers' });
 });
@@ -110,7 +108,6 @@ test('a file goes on where it was after the server was killed, for its sender an
 });
 
 test('a sender that gives up leaves nothing at its receiver', async (t) => {
-  const s = await Server.start(t);
   const o = await s.session();
   const [alice, bob] = [await connect(t, o), await connect(t, o)];
   const dir = await folder(t);
@@ -124,7 +121,6 @@ test('a sender that gives up leaves nothing at its receiver', async (t) => {
 });
 
 test('a file that changes while it is sent is never whole', async (t) => {
-  const s = await Server.start(t);
   const o = await s.session();
   const [alice, bob] = [await connect(t, o), await connect(t, o)];
   await bob.onFile('files', () => assert.fail('it was handed over'));

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { release } from '../crypto/bytes.js';
 import { FastPortError } from '../errors.js';
 import { MAX_NUMBER, numbered, safeName } from './names.js';
 
@@ -19,7 +20,7 @@ export async function openDiskSource(path) {
     throw new FastPortError('bad_request', `file: ${path} is no file`);
   }
   return {
-    name: basename(path), size: info.size, type: '', seekable: true,
+    name: basename(path), size: info.size, type: '', seekable: true, owned: true,
     read: async (at, n) => {
       const b = new Uint8Array(n);
       let have = 0;
@@ -47,6 +48,7 @@ export async function diskSink(directory, name, overwrite) {
   return {
     async write(piece) {
       for (let at = 0; at < piece.length;) at += (await f.write(piece, at)).bytesWritten;
+      release(piece);
     },
     async close() {
       try {

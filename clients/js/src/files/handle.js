@@ -1,4 +1,5 @@
 // Files in a directory that a browser has given a handle to: the user's own disk, or the page's private space.
+import { release } from '../crypto/bytes.js';
 import { newUUID } from '../frames.js';
 import { FastPortError } from '../errors.js';
 import { MAX_NUMBER, numbered, safeName } from './names.js';
@@ -14,7 +15,10 @@ export async function handleSink(directory, name, overwrite) {
   const handle = await directory.getFileHandle(temp, { create: true });
   const to = await handle.createWritable();
   return {
-    write: (piece) => to.write(piece),
+    async write(piece) {
+      await to.write(piece);
+      release(piece);
+    },
     async close() {
       try {
         await to.close();

@@ -1,4 +1,5 @@
 import { Signal } from '../async.js';
+import { release } from '../crypto/bytes.js';
 import { legacyCipher, openMeta } from '../crypto/file.js';
 import { Sha256 } from '../crypto/sha256.js';
 import { FastPortError, asError, isCode, refusal } from '../errors.js';
@@ -164,6 +165,7 @@ export class Incoming {
     // Whole and right can be told now: what is acked as the end is then safely there.
     if (index === this.#total - 1 && this.offer.sha256) await this.#commit(this.offer.sha256);
     this.#queue.shift();
+    release(payload);
     this.#taken = index + 1;
     this.#moved = performance.now();
     if (this.#taken - this.#acked >= ACK_EVERY || this.allTaken) {
@@ -191,9 +193,9 @@ export class Incoming {
       this.#bad = corrupt();
       return;
     }
-    await this.#sink?.write(plaintext);
     this.#sum.update(plaintext);
-    this.#bytes += plaintext.length;
+    this.#bytes += size;
+    await this.#sink?.write(plaintext); // whose memory is the sink's from here on
   }
 
   /**

@@ -43,6 +43,7 @@ export class Sending {
   #moved = performance.now(); // when acked last grew, or the file got its connection
   /** @type {Bytes[]} */
   #ring = new Array(FILE_WINDOW);
+  #first = 0; // the ring holds nothing before it
   #sealed = 0; // chunks sealed
   #high = 0; // the most that were ever sealed
   #cursor = 0; // the chunk to go out next
@@ -102,7 +103,9 @@ export class Sending {
 
   async #sealNext() {
     const index = this.#sealed, turn = this.#turn;
-    const frame = await this.#chunks.frame(this.id, index);
+    // What lies in the slot is a window behind: every receiver has it.
+    const spare = index - FILE_WINDOW < this.#acked ? this.#ring[index % FILE_WINDOW] : undefined;
+    const frame = await this.#chunks.frame(this.id, index, spare);
     if (turn !== this.#turn) return; // asked for before the file went back
     if (index === this.#chunks.total - 1) this.#hash = this.#chunks.end();
     this.#ring[index % FILE_WINDOW] = frame;
@@ -192,7 +195,7 @@ export class Sending {
    * @param {number} index
    */
   #held(index) {
-    return index <= this.#sealed && index >= this.#sealed - FILE_WINDOW;
+    return index <= this.#sealed && index >= Math.max(this.#first, this.#sealed - FILE_WINDOW);
   }
 
   /** @param {number} index */
@@ -215,7 +218,7 @@ export class Sending {
     this.#moved = performance.now();
     if (!held) {
       this.#turn++;
-      this.#sealed = index;
+      this.#first = this.#sealed = index;
     }
   }
 

@@ -8,7 +8,7 @@ import { FastPortError } from '../errors.js';
  * Takes one file's content, in order. Exactly one of close and abort ends it. Content that a `write` has not taken yet is not
  * acked, so a slow sink slows its sender.
  * @typedef {object} FileSink
- * @property {(piece: Bytes) => unknown} write
+ * @property {(piece: Bytes) => unknown} write the piece is the sink's to keep
  * @property {() => unknown} close the content is whole and right. What it returns, or its promise, is handed to the handler of onFile
  * @property {(reason: Error) => unknown} abort the rest will never come
  */

@@ -1,4 +1,4 @@
-import { bytesOf, concat, randomBytes } from '../crypto/bytes.js';
+import { bytesOf, concat, release } from '../crypto/bytes.js';
 import { subtle } from '../crypto/key.js';
 import { Sha256 } from '../crypto/sha256.js';
 import { FastPortError, asError } from '../errors.js';
@@ -18,6 +18,7 @@ import { CHUNK_SIZE, chunkFrame } from '../frames.js';
  * @property {number} size
  * @property {string} type
  * @property {boolean} seekable false: it can be read once, from start to end
+ * @property {boolean} owned what is read is a copy, which nobody else has
  * @property {(at: number, n: number) => Promise<Bytes>} read less than n where it ends
  * @property {() => Promise<void>} close
  */
@@ -50,16 +51,16 @@ async function readerOf(from, { name, size, type }) {
   }
   if (from instanceof Blob) {
     return {
-      name: name ?? (from instanceof File ? from.name : ''), size: from.size, type: type ?? from.type, seekable: true, close,
+      name: name ?? (from instanceof File ? from.name : ''), size: from.size, type: type ?? from.type, seekable: true, owned: true, close,
       read: async (at, n) => new Uint8Array(await from.slice(at, at + n).arrayBuffer()),
     };
   }
   if (from instanceof ArrayBuffer || ArrayBuffer.isView(from)) {
     const b = bytesOf(from);
-    return { name: name ?? '', size: b.length, type: type ?? '', seekable: true, close, read: async (at, n) => b.subarray(at, at + n) };
+    return { name: name ?? '', size: b.length, type: type ?? '', seekable: true, owned: false, close, read: async (at, n) => b.subarray(at, at + n) };
   }
   if (from instanceof ReadableStream || typeof from === 'object' && Symbol.asyncIterator in from) {
-    return { name: name ?? '', size: size ?? -1, type: type ?? '', seekable: false, ...streamReader(from) };
+    return { name: name ?? '', size: size ?? -1, type: type ?? '', seekable: false, owned: false, ...streamReader(from) };
   }
   throw bad('file: takes a File or Blob, bytes, a stream, or a path on Node');
 }
@@ -146,6 +147,7 @@ export class Chunks {
       const piece = await this.#read(i);
       whole.update(piece);
       await this.#marks.check(i, piece);
+      if (this.#r.owned) release(piece);
     }
     this.#at = 0;
     this.sha256 = whole.hex();
@@ -157,12 +159,13 @@ export class Chunks {
   }
 
   /**
-   * A chunk as a binary frame. The chunks are asked for in order, except after going back.
+   * A chunk as a binary frame, in the memory of an old one where that fits. The chunks are asked for in order, except after going back.
    * @param {string} fileId
    * @param {number} index
+   * @param {Bytes | undefined} spare
    * @returns {Promise<Bytes>}
    */
-  async frame(fileId, index) {
+  async frame(fileId, index, spare) {
     const cipher = /** @type {import('../crypto/file.js').FileCipher} */ (this.#cipher);
     const piece = await this.#read(index);
     if (this.seekable) {
@@ -171,7 +174,11 @@ export class Chunks {
     } else if (cipher.legacy) {
       this.#whole.update(piece);
     }
-    return chunkFrame(fileId, index, await cipher.seal(index, index === this.total - 1, piece));
+    const sealed = await cipher.seal(index, index === this.total - 1, piece);
+    const frame = chunkFrame(fileId, index, sealed, spare);
+    release(sealed);
+    if (this.#r.owned) release(piece);
+    return frame;
   }
 
   /** @param {number} index */
@@ -205,7 +212,6 @@ const MARK = 16;
 
 /** Tells whether a chunk is the same as before, at 16 bytes of memory a chunk. */
 class Marks {
-  #salt = randomBytes(MARK);
   #marks = new Uint8Array(64 * MARK);
   #count = 0;
 
@@ -215,7 +221,7 @@ class Marks {
    * @param {Bytes} piece
    */
   async check(index, piece) {
-    const mark = new Uint8Array(await subtle().digest('SHA-256', concat(this.#salt, piece))).subarray(0, MARK);
+    const mark = new Uint8Array(await subtle().digest('SHA-256', piece)).subarray(0, MARK);
     const at = index * MARK;
     if (index < this.#count) {
       if (!mark.every((b, i) => b === this.#marks[at + i])) throw changed();
