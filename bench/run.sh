@@ -22,7 +22,7 @@ go build -o "$work/bench" .
 port=${PORT:-3877}
 reps=${REPS:-3}
 store=${DB_TYPE:-sqlite}
-echo "# $(go version); $(nproc) cores; commit $(git -C "$root" rev-parse --short HEAD); store $store" >&2
+echo "# $(go version); $(nproc) cores; commit $(git -C "$root" rev-parse --short HEAD); store $store, several nodes: postgres" >&2
 
 start() { # starts a fresh server
 	end
@@ -94,7 +94,7 @@ for scenario in "${@:-acked fanout latency idle storm file}"; do
 				fleet $n
 				all=$(seq -s, "$port" $((port + n - 1)))
 				across "nodes-$n-subs-10" "$all" -scenario latency -pairs 1 -subs $((10 * n)) -rate 500 -v2 -qos 0 -reps "$reps"
-				across "nodes-$n-subs-1000" "$all" -scenario latency -pairs 1 -subs $((1000 * n)) -rate 20 -v2 -qos 0 -reps "$reps"
+				across "nodes-$n-subs-1000" "$all" -scenario latency -pairs 1 -subs $((1000 * n)) -rate 10 -v2 -qos 0 -reps "$reps"
 			done
 			;;
 		storm) measure storm -scenario storm -conc 500 -v2 -reps "$reps" ;;
