@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	testSilence = 6 * time.Second
+	testSilence = 12 * time.Second
 	testStuck   = 12
 	testOutbox  = 512 << 10
 )
