@@ -116,7 +116,9 @@ type page struct {
 
 func (r *running) open(t *testing.T, query string, headers ...string) *page {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", r.url+"/api/admin/events?"+query, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, "GET", r.url+"/api/admin/events?"+query, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

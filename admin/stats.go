@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/fastport/fastport/backplane"
+	"github.com/fastport/fastport/storage"
 )
 
 // Stats answers GET /stats: the whole cluster's figures, and each node's.
@@ -55,18 +56,15 @@ type NodeStats struct {
 func (a *Admin) stats(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), storeTimeout)
 	defer cancel()
-	s, err := a.readStats(ctx)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, s)
-}
-
-func (a *Admin) readStats(ctx context.Context) (Stats, error) {
 	totals, err := a.cfg.Store.Totals(ctx)
 	if err != nil {
-		return Stats{}, a.storeFailed("totals", err)
+		return a.storeFailed("totals", err)
 	}
+	return c.JSON(http.StatusOK, a.readStats(ctx, totals))
+}
+
+// readStats adds up what the living nodes say of themselves.
+func (a *Admin) readStats(ctx context.Context, totals storage.Totals) Stats {
 	s := Stats{
 		Success:             true,
 		ActiveSessions:      totals.Sessions,
@@ -90,7 +88,7 @@ func (a *Admin) readStats(ctx context.Context) (Stats, error) {
 			s.ReadyNodes++
 		}
 	}
-	return s, nil
+	return s
 }
 
 // errLarge: figures beyond MaxFigures.

@@ -19,7 +19,7 @@ export function nodes(main) {
       body: last
         ? [`This is the only node. ${plural(n.connections, 'connection')} will be closed, and nobody can connect until it is started again.`,
           'Its process ends. Whatever supervises it may start it anew at once.']
-        : [`Its ${plural(n.connections, 'connection')} move to the other nodes one by one, and nothing is lost. Then its process ends.`,
+        : [n.connections ? `Its ${plural(n.connections, 'connection')} move to the other nodes one by one, and nothing is lost. Then its process ends.` : 'It has no connections. Its process ends.',
           'Whatever supervises it (Kubernetes, systemd, Docker) may start it anew: to take it away for good, scale down as well.'],
       act: () => admin('POST', `/nodes/${encodeURIComponent(n.id)}/drain`, {}),
     });

@@ -75,17 +75,15 @@ export function overview(main) {
   const draw = () => {
     const own = past.of(scope.value);
     // A young cluster's few minutes fill the chart, not its last corner.
-    const known = own.connections.findIndex((v) => v !== null);
-    const from = Math.max(0, Math.min(known < 0 ? 0 : known, own.connections.length - least));
-    const values = Object.fromEntries(keys.map((k) => [k, own[k].slice(from)]));
+    const values = Object.fromEntries(keys.map((k) => [k, own[k].slice(-shortly(past))]));
     for (const c of charts) c.update({end: past.end, step: past.step, values});
   };
 
   const show = (s) => {
     past.add(s);
     set('connections', count(s.totalConnections), plural(s.activeSessions, 'session'));
-    set('publishes', rate(s.publishesPerSecond), 'a second');
-    set('deliveries', rate(s.deliveriesPerSecond), s.deliveryP99Ms ? `a second, p99 ${millis(s.deliveryP99Ms)}` : 'a second');
+    set('publishes', rate(s.publishesPerSecond), `through ${plural(s.nodes.length, 'node')}`);
+    set('deliveries', rate(s.deliveriesPerSecond), s.deliveryP99Ms ? `within ${millis(s.deliveryP99Ms)} (p99)` : '\u00a0');
     set('pending', count(s.pending), `${bytes(s.outboxBytes)} queued`);
     set('ack', latency(s.ackP99Ms), s.ackP99Ms ? `p99, p50 ${millis(s.ackP50Ms)}` : 'nothing published');
     set('stored', count(s.storedMessages), `${bytes(s.storedBytes)} in the store`);
@@ -100,13 +98,13 @@ export function overview(main) {
     fillTrouble(trouble, s);
     fill(byNode, table('Nodes', [{name: 'Node'}, {name: 'Connections', num: true}, {name: 'Publishes/s', num: true}, {name: 'Deliveries/s', num: true}, {name: 'Pending', num: true}, {name: 'Ack p99', num: true}, {name: 'Deliveries', class: 'trend'}],
       s.nodes.map((n) => [h('a', {href: '#/nodes', class: 'strong'}, h('i', {class: `dot ${n.ready ? 'good' : 'bad'}`, 'aria-label': n.ready ? 'ready' : 'not ready', role: 'img'}), n.id),
-        count(n.connections), rate(n.publishesPerSecond), rate(n.deliveriesPerSecond), count(n.pending), latency(n.ackP99Ms), sparkline(past.of(n.id).deliveries, 'b')])));
+        count(n.connections), rate(n.publishesPerSecond), rate(n.deliveriesPerSecond), count(n.pending), latency(n.ackP99Ms), sparkline(past.of(n.id).deliveries.slice(-shortly(past)), 'b')])));
     draw();
   };
 
   fill(main, heading('Overview', state, live.el),
     trouble,
-    h('dl', {class: 'tiles'}, makeTile('connections', 'Connections'), makeTile('publishes', 'Publishes'), makeTile('deliveries', 'Deliveries'),
+    h('dl', {class: 'tiles'}, makeTile('connections', 'Connections'), makeTile('publishes', 'Publishes / s'), makeTile('deliveries', 'Deliveries / s'),
       makeTile('pending', 'Pending'), makeTile('ack', 'Publish to ack'), makeTile('stored', 'Stored messages')),
     h('div', {class: 'toolbar'}, h('label', {for: 'scope', class: 'quietlabel'}, 'Charts of'), scope),
     h('div', {class: 'charts'}, charts.map((c) => c.el)),
@@ -115,16 +113,22 @@ export function overview(main) {
   const stream = new Stream({view: 'overview'}, {
     history: (data) => { past.take(data); draw(); },
     stats: (data) => show(data),
-    trouble: (data) => fill(trouble, h('p', {class: 'banner bad'}, data.error)),
   }, live.set);
   return () => { stream.close(); for (const c of charts) c.close(); };
+}
+
+// shortly is how many points there are to show of the cluster: those since its first, and no fewer than least.
+function shortly(past) {
+  const {connections} = past.of('');
+  const known = connections.findIndex((v) => v !== null);
+  return Math.max(least, connections.length - Math.max(0, known));
 }
 
 function fillState(el, s) {
   const n = s.nodes.length;
   const degraded = s.nodes.some((x) => x.degraded.length);
   const [label, tone] = s.readyNodes < n ? [`${s.readyNodes} of ${plural(n, 'node')} ready`, 'bad']
-    : degraded ? ['Degraded', 'warn'] : [n === 1 ? 'The node is ready' : `All ${n} nodes ready`, 'good'];
+    : degraded ? ['Degraded', 'warn'] : [n === 1 ? 'The node is ready' : `${n} nodes ready`, 'good'];
   if (el.textContent !== label) fill(el, pill(label, tone));
 }
 

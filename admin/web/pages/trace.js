@@ -45,11 +45,12 @@ export function trace(main, {search}) {
 
   const look = async (quiet) => {
     if (!session.value.trim()) return;
-    const mine = ++asked;
+    const mine = ++asked, begun = performance.now();
     if (!quiet) fill(result, loading());
     try {
       const t = await admin('GET', '/trace' + query({session: session.value.trim(), messageId: messageId.value.trim(), topic: topic.value.trim()}));
       if (ended || mine !== asked) return;
+      took = performance.now() - begun;
       events = t.events;
       show(t);
       watched(t.watchedMs);
@@ -83,11 +84,11 @@ export function trace(main, {search}) {
         events = [...events, ...fresh].sort((a, b) => a.node === b.node ? a.n - b.n : Date.parse(a.at) - Date.parse(b.at)).slice(-1000);
         fill(steps, timeline(events, messageId.value.trim(), follow));
         clearTimeout(again);
-        again = setTimeout(() => look(true), 1500); // what the store knows has changed with it
+        again = setTimeout(() => look(true), Math.max(1500, 10 * took)); // what the store knows has changed with it
       }}, live.set);
     } else if (!until) close();
   };
-  let again;
+  let again, took = 0;
 
   const tick = () => {
     if (!until) return;
@@ -150,7 +151,7 @@ function messages(events, follow) {
     if (!byId.has(key)) byId.set(key, []);
     byId.get(key).push(e);
   }
-  const rows = [...byId.values()].reverse().slice(0, 100).map((list) => {
+  const rows = [...byId.values()].reverse().slice(0, 40).map((list) => {
     const last = list.at(-1);
     const of = (step) => list.filter((e) => e.step === step).length;
     return [h('button', {class: 'link mono', onclick: () => follow(last.messageId)}, last.messageId), last.topic, precise(Date.parse(list[0].at)),
