@@ -125,7 +125,7 @@ func TestAudit_TellsWhoDidWhatFromWhereWithWhatResult(t *testing.T) {
 
 func TestDrain_ReachesTheNodeThroughAnyOther(t *testing.T) {
 	c := newCluster()
-	a, b := c.run(t, "a"), c.run(t, "b")
+	a, b, third := c.run(t, "a"), c.run(t, "b"), c.run(t, "c")
 	token := a.login(t)
 	a.call(t, "POST", "/api/admin/nodes/b/drain", "{}", token).want(t, "drain b through a", 200, "")
 	<-b.asked
@@ -133,6 +133,9 @@ func TestDrain_ReachesTheNodeThroughAnyOther(t *testing.T) {
 	<-a.asked
 	a.call(t, "POST", "/api/admin/nodes/nobody/drain", "{}", token).want(t, "drain nobody", 404, protocol.NotFound)
 	a.call(t, "POST", "/api/admin/nodes/b/drain", `{"now":true}`, token).want(t, "another field is passed over", 200, "")
+	if len(third.asked) > 0 || len(a.asked) > 0 {
+		t.Error("a node drains that was not asked to")
+	}
 }
 
 func TestSession_IsTheWholeClustersAndHoldsNoSecret(t *testing.T) {

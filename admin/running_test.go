@@ -33,7 +33,7 @@ type running struct {
 func (c *cluster) run(t *testing.T, id string) *running {
 	t.Helper()
 	end := c.bus.Node(id)
-	r := &running{logs: new(admin.Logs), asked: make(chan struct{}, 1)}
+	r := &running{logs: new(admin.Logs), asked: make(chan struct{}, 8)}
 	r.log = slog.New(slog.NewMultiHandler(c.log.Handler(), r.logs.Handler(slog.LevelInfo))).With(slog.String("node", id))
 	catalog := session.NewCatalog(session.CatalogConfig{Store: c.store, Control: end, Logger: r.log})
 	var err error

@@ -66,11 +66,17 @@ func TestTrace_OfOneMessageLeavesOthersAlone(t *testing.T) {
 		n := b.node()
 		n.connect("s", "c:c", 2).subscribe("t")
 		pub := n.connect("s", "", 2)
+		other := b.session("other")
+		stranger := n.connect("other", "", 2)
 		n.Watch(s.ID, "m2", time.Minute)
 		for i := range 3 {
 			pub.publish("t", fmt.Sprint("m", i+1))
+			stranger.publish("t", fmt.Sprint("m", i+1))
 		}
 		synctest.Wait()
+		if got := n.Traced(other.ID, "", 0, 100); len(got) != 0 {
+			t.Errorf("of another session: %v", got)
+		}
 		for _, e := range n.Traced(s.ID, "", 0, 100) {
 			if e.MessageID != "m2" || e.Topic != "t" {
 				t.Errorf("noted %+v", e)
