@@ -5,11 +5,12 @@
 #   make e2e-k8s                      # the rig brings up the cluster, and takes it down again
 #   K8S_RIG=/path/to/k8s-rig KEEP=1 make e2e-k8s      # ... from there, and it stays up to be looked at
 #
-# It needs what the rig needs: root, Debian 12, Go. RATE is how many messages a second the load publishes.
+# It needs what the rig needs: root, Debian 12, Go. RATE is how many messages a second the load publishes, and LOAD for how
+# long each time: it must outlast the change that it watches.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rig=${K8S_RIG:-../shared/k8s-rig}
-rate=${RATE:-100}
+rate=${RATE:-100} load=${LOAD:-150s}
 [ -x "$rig/up" ] || { echo "e2e-k8s: there is no rig at $rig: set K8S_RIG" >&2; exit 1; }
 rig=$(cd "$rig" && pwd)
 
@@ -93,6 +94,11 @@ loaded() { "$rig/load-image" --quiet "$tmp/first.tar" "$tmp/second.tar"; }
 
 ### The chart.
 
+# What an earlier run may have left, with KEEP.
+fresh() {
+	h uninstall $release --ignore-not-found --wait --timeout 2m
+	kubectl delete namespace $namespace monitoring --ignore-not-found --timeout 3m
+}
 # The API server judges what each set of values of the tests makes, without making it.
 judged() {
 	local set
@@ -171,12 +177,11 @@ scraped() {
 # under_load COMMAND …: runs it while verify publishes, which must outlast it and find every promise kept. Nodes that go
 # are what clients of version 1 notice, so what is allowed then is; a lost message never is.
 under_load() {
-	"$tmp/bin/fastport" verify --rate "$rate" --subscribers 20 --topics 10 --duration "$1" --expect-faults >"$tmp/report" 2>&1 &
-	local load=$!
-	shift
+	"$tmp/bin/fastport" verify --rate "$rate" --subscribers 20 --topics 10 --duration "$load" --expect-faults >"$tmp/report" 2>&1 &
+	local publishing=$!
 	until_ 60 grep -q ^publishing "$tmp/report"
 	"$@"
-	if grep -q "waiting for what is owed" "$tmp/report" || ! kill -0 $load || ! wait $load; then
+	if grep -q "waiting for what is owed" "$tmp/report" || ! kill -0 $publishing || ! wait $publishing; then
 		cat "$tmp/report"
 		echo "the load ended before the change did, or a promise was broken"
 		return 1
@@ -202,7 +207,7 @@ autoscaled() {
 	h upgrade $release $chart "${values[@]}" --set image.tag=second --set autoscaling.enabled=true --set autoscaling.maxReplicas=3 \
 		--set autoscaling.targetCPU="${HPA_CPU:-40}" --set autoscaling.scaleDown.stabilizationWindowSeconds=15 \
 		--set-json 'autoscaling.scaleDown.policies=[{"type":"Pods","value":1,"periodSeconds":15}]' --wait --timeout 5m
-	under_load 150s until_ 130 ready_are 3
+	under_load until_ 130 ready_are 3
 	echo "e2e: from 2 to 3 nodes under load"
 	until_ 300 nodes_are 2
 	echo "e2e: and back to 2 without"
@@ -224,6 +229,7 @@ eval "$("$rig/env")"
 export FASTPORT_URL=http://$host:${RIG_HTTP##*:} FASTPORT_HOME=$tmp/home
 mkdir -p "$tmp/bin"
 step "the tool is built" go build -trimpath -o "$tmp/bin/fastport" ./cmd/fastport
+step "nothing of an earlier run is left" fresh
 step "the API server takes what every set of values makes, in a namespace held to the restricted standard" judged
 step "helm install, with Redis and Postgres of its own" install
 FASTPORT_ADMIN_PASS=$(secret ADMIN_PASS)
@@ -234,8 +240,8 @@ step "helm test: what is published through the Service is acked and arrives" tes
 step "a client through the ingress: messages, a file" talks
 step "the portal and the admin API through the ingress, and nothing that is for operators" portal
 step "Prometheus scrapes every pod" scraped
-step "from 2 nodes to 4 and back, under load" under_load 150s up_and_down
-step "a rolling upgrade, under load" under_load 150s upgrade
+step "from 2 nodes to 4 and back, under load" under_load up_and_down
+step "a rolling upgrade, under load" under_load upgrade
 step "all nodes are new ones, and the master key is the old one" rolled
 step "the autoscaler moves the number of nodes" autoscaled
 step "Prometheus scrapes every pod still" scraped
