@@ -65,7 +65,7 @@ func TestSDK_Node(t *testing.T) {
 	env := []string{
 		"FASTPORT_BIN=" + binary, "FASTPORT_TEST_REDIS=redis://" + testenv.Redis(t), "FASTPORT_TEST_POSTGRES=" + testenv.Postgres(t),
 	}
-	out := run(t, env, "node", append([]string{"--test", "--test-concurrency=3", "--test-reporter=tap"}, files...)...)
+	out := run(t, env, "node", append([]string{"--test", "--test-concurrency=3", "--test-timeout=180000", "--test-reporter=tap"}, files...)...)
 	m := passed.FindStringSubmatch(out)
 	if m == nil || m[1] == "0" {
 		t.Fatalf("no test has run:\n%s", out)

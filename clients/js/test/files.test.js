@@ -6,7 +6,7 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toDirectory, toMemory } from '../fastport.js';
-import { connect } from './connect.js';
+import { connect, never } from './connect.js';
 import { Server, until } from './server.js';
 
 const s = await Server.start({ after });
@@ -66,7 +66,7 @@ test('a file goes to disk in a stream, under a name that is safe and free', asyn
 test('a file that is too large for memory is not taken, and that is told', async (t) => {
   const o = await s.session();
   const [alice, bob] = [await connect(t, o), await connect(t, o)];
-  await bob.onFile('files', () => assert.fail('it was handed over'), { save: toMemory({ limit: 1000 }) });
+  await bob.onFile('files', never(t, 'it was handed over'), { save: toMemory({ limit: 1000 }) });
   await assert.rejects(alice.sendFile(randomBytes(1001), 'files', { name: 'large' }));
   await until('it is told', () => bob.errors.length > 0);
   assert.deepEqual([bob.errors[0].code, bob.errors[0].fileName], ['too_large', 'large']);
@@ -112,7 +112,7 @@ test('a sender that gives up leaves nothing at its receiver', async (t) => {
   const [alice, bob] = [await connect(t, o), await connect(t, o)];
   const dir = await folder(t);
   const giveUp = new AbortController();
-  await bob.onFile('files', () => assert.fail('it was handed over'), {
+  await bob.onFile('files', never(t, 'it was handed over'), {
     save: toDirectory(dir), onProgress: () => giveUp.abort(new Error('changed my mind')),
   });
   await assert.rejects(alice.sendFile(randomBytes(20 << 20), 'files', { name: 'large', signal: giveUp.signal }), /changed my mind/);
@@ -123,7 +123,7 @@ test('a sender that gives up leaves nothing at its receiver', async (t) => {
 test('a file that changes while it is sent is never whole', async (t) => {
   const o = await s.session();
   const [alice, bob] = [await connect(t, o), await connect(t, o)];
-  await bob.onFile('files', () => assert.fail('it was handed over'));
+  await bob.onFile('files', never(t, 'it was handed over'));
   const content = randomBytes(10 << 20);
   const sent = alice.sendFile(content, 'files', { name: 'x', onProgress: (p) => { if (p.done > 0) content.fill(0, 9 << 20); } });
   await assert.rejects(sent, { code: 'source_changed' });

@@ -2,7 +2,7 @@
 import test, { after } from 'node:test';
 import assert from 'node:assert/strict';
 import { FastPort, generateKey } from '../fastport.js';
-import { connect } from './connect.js';
+import { connect, never } from './connect.js';
 import { Relay } from './relay.js';
 import { Server, until } from './server.js';
 
@@ -77,6 +77,17 @@ test('a durable subscriber gets what was sent while it was away, without subscri
   void again.get('t', (m, _timestamp, info) => { got.push([m, info.replay]); });
   await until('all has come', () => got.length === 3);
   assert.deepEqual(got, [['a', true], ['b', true], ['c', true]]);
+});
+
+test('a subscriber without a clientId subscribes again with each new connection', async (t) => {
+  const o = await s.session();
+  const relay = await Relay.start(t, s.ws);
+  const [alice, bob] = [await connect(t, o), await connect(t, { ...o, serverUrl: relay.ws })];
+  const got = [];
+  await bob.get('t', (m) => { got.push(m); });
+  relay.cut();
+  await until('a message comes again', async () => (await alice.emit('t', 'x'), got.length > 0));
+  assert.ok(bob.states.includes('disconnected'));
 });
 
 test('a publish whose ack is lost goes out again, flagged, and is delivered once', async (t) => {
@@ -183,7 +194,7 @@ test('a message under a key that is not held waits until the key is there', asyn
   const newer = generateKey();
   const alice = await connect(t, { ...o, aesKey: [newer, o.aesKey] });
   const bob = await connect(t, { ...o, clientId: 'bob' });
-  await bob.get('t', () => assert.fail('it opened'));
+  await bob.get('t', never(t, 'it opened'));
   await alice.emit('t', 'x');
   await until('it is told', () => bob.errors.length > 0);
   assert.equal(bob.errors[0].code, 'unknown_key');
@@ -195,7 +206,7 @@ test('a message under a key that is not held waits until the key is there', asyn
 test('suite 1 is refused unless it is allowed, and acked all the same', async (t) => {
   const o = await s.session({ retryInterval: 100 });
   const [alice, bob] = [await connect(t, { ...o, suite: 1 }), await connect(t, o)];
-  await bob.get('t', () => assert.fail('it was handed over'));
+  await bob.get('t', never(t, 'it was handed over'));
   await alice.emit('t', 'x');
   await until('it is told', () => bob.errors.length > 0);
   assert.deepEqual(bob.errors.map((err) => err.code), ['legacy_refused']);
