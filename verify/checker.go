@@ -21,6 +21,7 @@ type Checker struct {
 	suspects []suspicion
 
 	published, acked, failed uint64
+	once                     Once
 	deliveries               uint64 // hand-overs, repeats included
 	delivered                uint64 // to each mailbox once
 	repeats                  uint64 // seen on sockets, and flagged as they must be
@@ -75,6 +76,8 @@ type Publisher struct {
 	// Unsaid: it may send again without saying so. Version 1 has no word for it, and of two that send the same neither
 	// knows when the other one did.
 	Unsaid bool
+	// Once: its messages are of qos 0. Nobody is owed them; who is connected gets them, once.
+	Once bool
 }
 
 // Publish notes that a publisher's next message on a topic is about to go out, and names it.
@@ -84,12 +87,16 @@ func (c *Checker) Publish(p Publisher, topic int, at time.Duration) (id ID, mess
 	key := streamKey{p.Session, p.Number, topic}
 	s := c.streams[key]
 	if s == nil {
-		s = &stream{key: key, topic: c.topic(p.Session, topic), own: p.Own, unsaid: p.Unsaid}
+		s = &stream{key: key, topic: c.topic(p.Session, topic), own: p.Own, unsaid: p.Unsaid, once: p.Once}
 		c.streams[key] = s
 	}
 	id = ID{p.Session, p.Number, topic, s.next}
 	s.publish(id.N, at)
-	c.published++
+	if s.once {
+		c.once.Published++
+	} else {
+		c.published++
+	}
 	return id, c.names.messageID(id), c.names.payload(id)
 }
 
@@ -108,8 +115,12 @@ func (c *Checker) Acked(id ID, tries int, seq uint64, at time.Duration) {
 	if r.acked > 0 { // through another node
 		return
 	}
-	c.acked++
 	r.acked, r.tries = at, tries
+	if s.once {
+		c.once.Acked++
+		return
+	}
+	c.acked++
 	c.ackTimes[c.calm(r.published, at)].Add(at - r.published)
 	for _, b := range s.topic.boxes {
 		if b.owed(s, at) {
@@ -140,6 +151,20 @@ func (c *Checker) Failed(id ID, breach Breach, why error, at time.Duration) {
 	c.add(breach, at, "%s, published at %v: %v", c.names.messageID(id), r.published, why)
 }
 
+// Forgone notes that a message of qos 0 was not acked, and is not sent again. why is nil where its connection was lost.
+func (c *Checker) Forgone(id ID, why error, at time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.streams[streamKey{id.Session, id.Publisher, id.Topic}].record(id.N)
+	if r == nil || r.acked > 0 || r.failed {
+		return
+	}
+	r.failed = true
+	if why != nil && !c.trouble.during(AnyTrouble, r.published, at) {
+		c.add(Refused, at, "%s of qos 0, published at %v: %v", c.names.messageID(id), r.published, why)
+	}
+}
+
 // Trouble tells that a fault begins. What it returns tells that it is over.
 func (c *Checker) Trouble(what Trouble, at time.Duration) (over func(at time.Duration)) {
 	c.mu.Lock()
@@ -164,12 +189,16 @@ func (c *Checker) add(b Breach, at time.Duration, format string, args ...any) {
 }
 
 // handedOver notes that a mailbox has a message for the first time.
-func (c *Checker) handedOver(b *Mailbox, r *record, at time.Duration) {
-	c.delivered++
+func (c *Checker) handedOver(b *Mailbox, s *stream, r *record, at time.Duration) {
+	if s.once {
+		c.once.Delivered++
+	} else {
+		c.delivered++
+	}
 	if r == nil {
 		return
 	}
-	if b.kind != Ephemeral {
+	if b.kind != Ephemeral && !s.once {
 		if r.got++; r.acked > 0 && r.got <= r.need {
 			c.outstanding--
 		}

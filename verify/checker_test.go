@@ -427,3 +427,41 @@ func TestHistogram_QuantilesAreWithinAnEighth(t *testing.T) {
 		t.Errorf("Max = %v, Count = %d, want 1s, 10000", h.Max(), h.Count())
 	}
 }
+
+func TestChecker_WhatIsOfQoS0ComesOnceToWhoIsThere(t *testing.T) {
+	s := newShow(t)
+	b := s.durable("a")
+	r := b.NewReader(false, 0)
+	publish := func(sent float64) (ID, string) {
+		id, name, _ := s.c.Publish(Publisher{Once: true}, 0, at(sent))
+		return id, name
+	}
+	once := func(d *Delivery) { d.Once = true }
+	send := func(sent float64) string {
+		id, name := publish(sent)
+		s.c.Acked(id, 1, 0, at(sent+1))
+		return name
+	}
+	s.give(r, send(10), 10, once)
+	send(20) // missed
+	again := send(30)
+	s.give(r, again, 30, once)
+	s.give(r, again, 31, once)              // repeated
+	s.give(r, send(40), 40, once, replayed) // repeated
+	s.give(r, send(50), 50)                 // corrupt: it does not say so
+	b.Gone(at(60))
+	send(60) // nobody was there
+	id, _ := publish(70)
+	s.c.Forgone(id, nil, at(70))
+	id, _ = publish(71)
+	s.c.Forgone(id, errors.New("no"), at(71)) // refused
+	publish(80)                               // unanswered
+	over := s.c.Trouble(Backplane, at(90))
+	id, _ = publish(91)
+	s.c.Forgone(id, errors.New("no"), at(91))
+	over(at(92))
+	s.want(Missed, Repeated, Repeated, Corrupt, Refused, Unanswered)
+	if got := s.c.once; got != (Once{Published: 10, Acked: 6, Delivered: 4}) || s.c.published != 0 {
+		t.Errorf("counted %+v and %d others, want 10, 6, 4 and none", got, s.c.published)
+	}
+}

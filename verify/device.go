@@ -31,7 +31,7 @@ func (l *load) connect(ctx context.Context, t *tenant, change func(*client.Optio
 func (l *load) handler(r *Reader, handed func(id string)) client.Handler {
 	return func(_ context.Context, m client.Message) error {
 		r.Deliver(Delivery{
-			Topic: m.Topic, MessageID: m.ID, Payload: string(m.Payload), Retry: m.Retry, Replay: m.Replay, Seq: m.Seq, At: l.now(),
+			Topic: m.Topic, MessageID: m.ID, Payload: string(m.Payload), Retry: m.Retry, Replay: m.Replay, Seq: m.Seq, Once: m.QoS == 0, At: l.now(),
 		})
 		if handed != nil {
 			handed(m.ID)

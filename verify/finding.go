@@ -20,8 +20,9 @@ const (
 	Corrupt    Breach = "corrupt"    // not the content that was published
 	Echo       Breach = "echoed"     // to its own publisher
 	Unflagged  Breach = "unflagged"  // sent again without saying so
+	Repeated   Breach = "repeated"   // of qos 0, and sent again, numbered, or from the store
 	Renumbered Breach = "renumbered" // one message with two positions, or two with one
-	Missed     Breach = "missed"     // never came to an ephemeral subscriber that was there all the time
+	Missed     Breach = "missed"     // of qos 0 or to an ephemeral subscriber, and never came though it was there all the time
 	Slow       Breach = "slow"       // not back within the promised time after a fault
 	Unready    Breach = "unready"    // a node called itself unready for what is none of its fault
 	Died       Breach = "died"       // a process ended by itself
@@ -29,7 +30,7 @@ const (
 
 // Breaches are all there are.
 var Breaches = []Breach{
-	Lost, Unanswered, Refused, Duplicate, Disorder, Stale, Foreign, Corrupt, Echo, Unflagged, Renumbered, Missed, Slow, Unready, Died,
+	Lost, Unanswered, Refused, Duplicate, Disorder, Stale, Foreign, Corrupt, Echo, Unflagged, Repeated, Renumbered, Missed, Slow, Unready, Died,
 }
 
 // Finding is one broken promise.

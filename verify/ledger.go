@@ -23,6 +23,7 @@ type stream struct {
 	topic  *topic
 	own    *Mailbox // the publisher's own, which gets none of it; or nil
 	unsaid bool     // see Publisher
+	once   bool     // see Publisher
 	next   int      // N of the next message
 	chunks []*[chunkSize]record
 	over   int // chunks given up, from the front

@@ -27,11 +27,11 @@ type Mailbox struct {
 	had     map[*stream]*bitmap
 	settled settledRing
 	seats   []*seat
-	visits  []visit // an Ephemeral one's
+	visits  []visit // of one that tells when it is Gone
 	stays   map[int]int
 }
 
-// visit is a time in which an ephemeral subscriber was subscribed to a topic.
+// visit is a time in which a subscriber was connected, and subscribed to a topic.
 type visit struct {
 	topic    int
 	from, to time.Duration
@@ -63,21 +63,19 @@ func (b *Mailbox) Subscribing(topic int) {
 	t.boxes = append(t.boxes, b)
 }
 
-// Subscribed tells that the server has confirmed a subscription, or for an ephemeral subscriber that it is back.
+// Subscribed tells that the server has confirmed a subscription, or that a subscriber is back.
 func (b *Mailbox) Subscribed(topic int, at time.Duration) {
 	b.c.mu.Lock()
 	defer b.c.mu.Unlock()
 	if _, ok := b.since[topic]; !ok {
 		b.since[topic] = at
 	}
-	if b.kind == Ephemeral {
-		b.leave(topic, at)
-		b.stays[topic] = len(b.visits)
-		b.visits = append(b.visits, visit{topic, at, forever})
-	}
+	b.leave(topic, at)
+	b.stays[topic] = len(b.visits)
+	b.visits = append(b.visits, visit{topic, at, forever})
 }
 
-// Gone tells that an ephemeral subscriber's connection is lost.
+// Gone tells that a subscriber's connection is lost.
 func (b *Mailbox) Gone(at time.Duration) {
 	b.c.mu.Lock()
 	defer b.c.mu.Unlock()
@@ -96,10 +94,10 @@ func (b *Mailbox) leave(topic int, at time.Duration) {
 // owed reports whether a message that was acked at that time is owed to a durable subscriber.
 func (b *Mailbox) owed(s *stream, acked time.Duration) bool {
 	since, ok := b.since[s.key.topic]
-	return ok && b.kind != Ephemeral && since <= acked && s.own != b && b.c.expiry(b.session) == 0
+	return ok && b.kind != Ephemeral && since <= acked && s.own != b && !s.once && b.c.expiry(b.session) == 0
 }
 
-// present reports whether an ephemeral subscriber was there when the message was published and for a while after it was acked.
+// present reports whether a subscriber was there when the message was published and for a while after it was acked.
 func (b *Mailbox) present(topic int, r *record) bool {
 	for i := len(b.visits) - 1; i >= 0; i-- {
 		v := b.visits[i]

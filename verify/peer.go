@@ -26,6 +26,7 @@ type peer struct {
 	// As a publisher.
 	publisher *Publisher // nil: it publishes nothing
 	twin      bool       // another one sends the same
+	once      bool       // what it publishes is of qos 0
 
 	mu      sync.Mutex // guards the following
 	conn    *wire      // nil: not connected
@@ -181,6 +182,7 @@ func (p *peer) lost(w *wire) {
 	defer p.mu.Unlock()
 	if p.conn == w {
 		p.conn = nil
+		p.forgo()
 	}
 }
 
@@ -202,7 +204,7 @@ func (p *peer) keepUp(w *wire, done <-chan struct{}) {
 		}
 		now := p.l.now()
 		p.mu.Lock()
-		if p.conn == w {
+		if p.conn == w && !p.once {
 			for _, s := range p.pending {
 				if s.notBefore > 0 && now > s.notBefore || s.notBefore == 0 && now-s.sent > resendAfter {
 					p.send(s)
@@ -220,8 +222,11 @@ func (p *peer) message(w *wire, f *protocol.ServerFrame) error {
 	}
 	id := string(f.MessageID)
 	p.reader.Deliver(Delivery{
-		Topic: string(f.Topic), MessageID: id, Payload: string(f.Data), Retry: f.Retry, Replay: f.Replay, Seq: f.Seq, At: p.l.now(),
+		Topic: string(f.Topic), MessageID: id, Payload: string(f.Data), Retry: f.Retry, Replay: f.Replay, Seq: f.Seq, Once: f.QoS == 0, At: p.l.now(),
 	})
+	if f.QoS == 0 {
+		return nil // not to be acked
+	}
 	ack := protocol.ClientFrame{Type: protocol.TypeAck, MessageID: f.MessageID, Topic: f.Topic, QoS: 1}
 	if err := w.send(&ack); err != nil {
 		return err

@@ -119,6 +119,20 @@ func (p *plan) plain() {
 	l.sleeper.topics = some(min(topics, l.o.Topics))
 	p.peer(l.sleeper)
 	p.twins(peers, some(min(topics, l.o.Topics)))
+	for version := 1; version <= 2; version++ {
+		p.once(peers+version, version, some(min(topics, l.o.Topics)))
+	}
+}
+
+// once is a publisher of messages of qos 0, to the subscribers of the plain sockets.
+func (p *plan) once(number, version int, topics []int) {
+	l, t := p.l, p.l.tenants[plainSession]
+	peer := l.newPeer(login{session: t.name, password: t.password, version: version, tls: l.o.TLS}, l.prefer(number))
+	peer.once, peer.publisher = true, &Publisher{Session: plainSession, Number: number, Once: true}
+	p.peer(peer)
+	l.sources = append(l.sources, source{topics: topics, share: 0.01, publish: func(_ context.Context, topic int) bool {
+		return peer.publish(topic)
+	}})
 }
 
 // twins publish each message through two nodes at once.

@@ -58,6 +58,7 @@ type Delivery struct {
 	Payload          string
 	Retry            int
 	Replay           bool
+	Once             bool // it says that it is of qos 0
 	Seq              uint64
 	At               time.Duration
 }
@@ -119,7 +120,18 @@ func (r *Reader) take(s *stream, n int, d Delivery) {
 	if limit := c.expiry(b.session); limit > 0 && rec != nil && rec.acked > 0 && d.At > rec.acked+limit+expirySlack {
 		c.add(Stale, d.At, "%s got %s %v after it was acked, and %v is its expiry", b.name, d.MessageID, d.At-rec.acked, limit)
 	}
-	if !rs.seen.set(n) {
+	if s.once != d.Once {
+		c.add(Corrupt, d.At, "%s got %s as of another qos than it was published with", b.name, d.MessageID)
+	}
+	first := rs.seen.set(n)
+	if s.once && (!first || d.Retry > 0 || d.Replay || d.Seq > 0) {
+		c.add(Repeated, d.At, "%s got %s, which is of qos 0 (again %v, retry %d, replay %v, seq %d)", b.name, d.MessageID, !first, d.Retry, d.Replay, d.Seq)
+	}
+	switch {
+	case first:
+	case s.once:
+		return
+	default:
 		r.again(s, n, rec, d)
 		return
 	}
@@ -129,7 +141,7 @@ func (r *Reader) take(s *stream, n int, d Delivery) {
 		b.had[s] = had
 	}
 	if had.set(n) {
-		c.handedOver(b, rec, d.At)
+		c.handedOver(b, s, rec, d.At)
 	} else if b.kind != User {
 		c.repeats++
 		r.repeated(s, n, rec, d)

@@ -21,6 +21,8 @@ type Report struct {
 	Delivered uint64 `json:"delivered"` // handed over, to each subscriber once
 	Repeats   uint64 `json:"repeats"`   // seen on sockets, and flagged as promised
 
+	Once Once `json:"qos0"`
+
 	Breaches map[Breach]int `json:"breaches"`
 	Evidence []Finding      `json:"evidence"` // the first of each kind
 
@@ -32,6 +34,13 @@ type Report struct {
 	Faults         []Happened    `json:"faults"`
 	WorstRecovery  time.Duration `json:"worstRecoveryNs"`
 	Outages        []Outage      `json:"outages,omitempty"` // where faults are made by hand
+}
+
+// Once counts messages of qos 0, which are in none of the other figures.
+type Once struct {
+	Published uint64 `json:"published"`
+	Acked     uint64 `json:"acked"`
+	Delivered uint64 `json:"delivered"`
 }
 
 // Latency sums up one of the times.
@@ -70,6 +79,7 @@ func (c *Checker) fill(out *Report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out.Published, out.Acked, out.Failed, out.Delivered, out.Repeats = c.published, c.acked, c.failed, c.delivered, c.repeats
+	out.Once = c.once
 	out.Breaches, out.Evidence = make(map[Breach]int), c.found.list
 	for _, b := range Breaches {
 		out.Breaches[b] = c.found.counts[b]

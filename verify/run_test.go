@@ -137,7 +137,12 @@ func TestRun_CatchesALyingBroker(t *testing.T) {
 		lie     func() lie
 		options func(*Options)
 	}
-	message := func(toClient bool, f map[string]any) bool { return toClient && f["type"] == "message" }
+	message := func(toClient bool, f map[string]any) bool {
+		return toClient && f["type"] == "message" && f["qos"] == nil
+	}
+	once := func(c *lied, toClient bool, f map[string]any) bool {
+		return c.who == "socket-1-v2" && toClient && f["type"] == "message" && f["qos"] == 0.0
+	}
 	for _, p := range []plant{
 		{name: "a message is kept from a subscriber that is said to have acked it", want: Lost, lie: func() lie {
 			left := times(3)
@@ -235,6 +240,37 @@ func TestRun_CatchesALyingBroker(t *testing.T) {
 				return true
 			}
 		}},
+
+		{name: "a message of qos 0 comes twice", want: Repeated, lie: func() lie {
+			left := times(2)
+			return func(c *lied, toClient bool, f map[string]any, text string) bool {
+				if once(c, toClient, f) && left() {
+					c.tell(text)
+				}
+				return true
+			}
+		}, options: func(o *Options) { o.Duration = 5 * time.Second }},
+
+		{name: "a message of qos 0 is replayed", want: Repeated, lie: func() lie {
+			left := times(1)
+			return func(c *lied, toClient bool, f map[string]any, text string) bool {
+				if !once(c, toClient, f) || !left() {
+					return true
+				}
+				c.tell(edited(text, "replay", true))
+				return false
+			}
+		}, options: func(o *Options) { o.Duration = 5 * time.Second }},
+
+		{name: "a message of qos 0 does not come to who is there", want: Missed, lie: func() lie {
+			began := time.Time{}
+			return func(c *lied, toClient bool, f map[string]any, text string) bool {
+				if began.IsZero() {
+					began = time.Now()
+				}
+				return !once(c, toClient, f) || time.Since(began) < settleTime+time.Second
+			}
+		}, options: func(o *Options) { o.Duration = 2*settleTime + 4*time.Second }},
 
 		{name: "a message crosses sessions", want: Foreign, lie: func() lie {
 			left, plain := times(2), ""

@@ -51,6 +51,9 @@ func (p *peer) send(s *sending) {
 		Type: protocol.TypePublish, Topic: []byte(s.topic), MessageID: []byte(s.messageID), QoS: 1,
 		Data: []byte(s.payload), HasData: true, Timestamp: s.stamp, HasTimestamp: true, Retry: s.tries > 0 && p.login.version > 1,
 	}
+	if p.once {
+		f.QoS, f.Retry = 0, false
+	}
 	if p.login.version == 1 {
 		f.Hash = []byte(e2ee.Hash(f.Data))
 	}
@@ -101,12 +104,27 @@ func (p *peer) refused(f *protocol.ServerFrame) {
 	if s == nil {
 		return
 	}
+	if p.once {
+		delete(p.pending, s.messageID)
+		p.l.check.Forgone(s.id, &protocol.Error{Code: f.Code, Text: f.Text}, p.l.now())
+		return
+	}
 	if f.Retryable || f.Code.Retryable() {
 		s.notBefore = p.l.now() + 250*time.Millisecond + p.l.jitter(500*time.Millisecond)
 		return
 	}
 	delete(p.pending, s.messageID)
 	p.l.check.Failed(s.id, Refused, &protocol.Error{Code: f.Code, Text: f.Text}, p.l.now())
+}
+
+// forgo gives up what went out once and will not again; the caller holds mu.
+func (p *peer) forgo() {
+	for id, s := range p.pending {
+		if p.once && s.tries > 0 {
+			delete(p.pending, id)
+			p.l.check.Forgone(s.id, nil, p.l.now())
+		}
+	}
 }
 
 // halfAnswered is how many of them the Checker takes for acked.

@@ -23,6 +23,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	row("published", "acked", "failed", "delivered", "repeats, flagged", "held back")
 	row(r.Published, r.Acked, r.Failed, r.Delivered, r.Repeats, r.Held)
 	t.Flush()
+	fmt.Fprintf(&b, "\nof qos 0 besides: %d published, %d acked, %d delivered\n", r.Once.Published, r.Once.Acked, r.Once.Delivered)
 
 	b.WriteString("\n")
 	row("", "p50", "p99", "max", "count")

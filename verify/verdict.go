@@ -56,13 +56,13 @@ func (c *Checker) Tick(at time.Duration) {
 // retireAfter is how long a message that is over is still known in detail.
 const retireAfter = 2 * time.Minute
 
-// missed looks for the ephemeral subscribers that a message should have come to.
+// missed looks for the connected subscribers that a message should have come to, though it is not owed to them.
 func (c *Checker) missed(s *stream, n int, r *record) {
 	if r.acked == 0 || c.trouble.during(AnyTrouble, r.published-aftermath, r.acked+settleTime) {
 		return
 	}
 	for _, b := range s.topic.boxes {
-		if b.kind == Ephemeral && s.own != b && !b.has(s, n) && b.present(s.key.topic, r) {
+		if (b.kind == Ephemeral || s.once && !b.away) && s.own != b && !b.has(s, n) && b.present(s.key.topic, r) {
 			c.add(Missed, r.acked, "%s, connected all the time, never got %s, acked at %v", b.name, c.name(s, n), r.acked)
 		}
 	}
@@ -82,9 +82,13 @@ func (c *Checker) Finish(at time.Duration) {
 			case r.acked > 0:
 				c.lost(s, n, r, at)
 				c.missed(s, n, r)
+			case s.once && c.trouble.during(AnyTrouble, r.published, r.published+settleTime):
+				r.failed = true
 			case !r.failed:
 				r.failed = true
-				c.failed++
+				if !s.once {
+					c.failed++
+				}
 				c.add(Unanswered, at, "%s, published at %v, was neither acked nor refused", c.name(s, n), r.published)
 			}
 		})
