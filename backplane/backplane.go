@@ -64,9 +64,9 @@ type Command struct {
 	Name       string // of the session
 	Subscriber string // TakeOver: who is attached elsewhere now
 	Node       string // from
-	Token      uint64 // TakeOver, Asked: echoed in Released, Answered
+	Token      uint64 // TakeOver, Drain, Asked: echoed in Released, Answered
 	To         string // Asked: which node; "": all
-	Body       string // Asked, Answered: JSON, at most MaxCommandBody bytes
+	Body       string // Asked, Answered: JSON, at most MaxCommandBody bytes; Drain: a topic
 }
 
 // MaxCommandBody bounds what a Command carries: every node gets every command.
@@ -83,6 +83,7 @@ const (
 	Released
 	Asked // by an operator, through the sending node: answer Answered
 	Answered
+	Drain // answer Released once every publish on a topic that is under way has been answered
 )
 
 // Receiver gets what arrives at a node. Calls about one channel come one at a time, in the channel's order, which is

@@ -334,6 +334,7 @@ type faultyStore struct {
 	appendsUntold int           // so many appends commit and then fail
 	sleep         time.Duration
 	settled       int
+	settling      time.Duration // how long a Settle takes
 	reading       time.Duration // how long a read takes
 	epoch         string
 	asked         []int // sessions in each read of their states
@@ -425,6 +426,10 @@ func (s *faultyStore) Settle(ctx context.Context, b []storage.Settlement) ([]sto
 		return nil, err
 	}
 	s.mu.Lock()
+	settling := s.settling
+	s.mu.Unlock()
+	time.Sleep(settling)
+	s.mu.Lock()
 	s.settled++
 	b = slices.Clone(b)
 	for i := range b {
@@ -478,20 +483,21 @@ type faultyPlane struct {
 	mute      bool // announces and notes are not answered
 	frozen    bool // what is no routing is not answered
 	age       time.Duration
-	leaseless bool // leases cannot be asked for
+	leaseless bool          // leases cannot be asked for
+	slow      time.Duration // how long an answer takes
 }
 
 func (p *faultyPlane) unleased() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.leaseless }
 
 func (p *faultyPlane) Claim(ctx context.Context, key, value string, ttl time.Duration) (string, error) {
-	if p.unleased() {
+	if p.unleased() || p.answers(ctx) != nil {
 		return "", backplane.ErrUnavailable
 	}
 	return p.Backplane.Claim(ctx, key, value, ttl)
 }
 
 func (p *faultyPlane) Holder(ctx context.Context, key string) (string, error) {
-	if p.unleased() {
+	if p.unleased() || p.answers(ctx) != nil {
 		return "", backplane.ErrUnavailable
 	}
 	return p.Backplane.Holder(ctx, key)
@@ -524,8 +530,9 @@ func (p *faultyPlane) Settle(n *backplane.Note, done func(error)) {
 // answers waits with the caller while what carries the backplane does not answer.
 func (p *faultyPlane) answers(ctx context.Context) error {
 	p.mu.Lock()
-	frozen := p.frozen
+	frozen, slow := p.frozen, p.slow
 	p.mu.Unlock()
+	time.Sleep(slow)
 	if frozen {
 		<-ctx.Done()
 		return backplane.ErrUnavailable

@@ -22,8 +22,10 @@ func (t *topic) copy(c *backplane.Copy) {
 		return
 	}
 	m := newMessage(t, c, now)
-	m.issued = now - int64(age)
-	m.timed.Store(c.Issued.IsZero())
+	if m.timed.Store(c.Issued.IsZero()); !c.Issued.IsZero() {
+		m.issued = now - int64(age)
+		m.expires -= max(int64(age), 0) // it may have waited on its way
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := t.seen.add(m.id, seenCopy, now)
@@ -111,18 +113,29 @@ func (t *topic) hold(m *message, now int64) {
 	t.boundHeld()
 }
 
-// fitIn keeps back a message that was read from the store, if copies that are held stand before it by seq: it may have
-// been published after they were acked. False: there are none. mu is held.
+// fitIn keeps back a message that was read from the store, if copies that are held stand before it: it may have been
+// published after they were acked. It stands where its note came by, for what was published after its own ack came after
+// that; or, where that was lost too, behind all that are before it by seq. False: none stands before it. mu is held.
 func (t *topic) fitIn(m *message, seq uint64) bool {
-	for i := len(t.held) - 1; i >= 0; i-- {
-		if before := t.held[i].seq.Load(); before != 0 && before < seq {
-			t.held = slices.Insert(t.held, i+1, m)
-			t.heldBytes += len(m.data)
-			t.boundHeld()
-			return true
+	place := 0
+	if noted, heard := t.noted[seq]; heard {
+		for place < len(t.held) && t.held[place].place <= noted {
+			place++
+		}
+	} else {
+		for i, h := range t.held {
+			if at := h.seq.Load(); at != 0 && at < seq {
+				place = i + 1
+			}
 		}
 	}
-	return false
+	if place == 0 {
+		return false
+	}
+	t.held = slices.Insert(t.held, place, m)
+	t.heldBytes += len(m.data)
+	t.boundHeld()
+	return true
 }
 
 // boundHeld turns live durable feeds to the store where too much is held. mu is held.

@@ -95,7 +95,11 @@ func (f *feed) tryLive(now int64) {
 		if f.mode != live {
 			return
 		}
-		if !f.own(m) && !m.settledBy(f.sub) {
+		switch {
+		case f.own(m) || m.settledBy(f.sub):
+		case m.doubtful():
+			m.skipped = true
+		default:
 			f.pass(m, now)
 		}
 	}

@@ -43,6 +43,10 @@ func (c *Conn) login(ctx context.Context, l initFrame) {
 		if err == errForgotten {
 			continue // idle until now, and forgotten between two steps
 		}
+		if err == errPassed {
+			c.stop(protocol.CloseTakenOver, "taken over by a newer connection")
+			return
+		}
 		if err != nil {
 			c.fail(f, err)
 			return
@@ -53,7 +57,10 @@ func (c *Conn) login(ctx context.Context, l initFrame) {
 	}
 }
 
-var errForgotten = protocol.Errorf(protocol.Unavailable, "try again")
+var (
+	errForgotten = protocol.Errorf(protocol.Unavailable, "try again")
+	errPassed    = protocol.Errorf(protocol.Unavailable, "a newer connection of the client went on")
+)
 
 // attach makes the connection its subscriber's, and returns what that holds. done ends the subscriber's turn.
 func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscription, resumed bool, err error) {
@@ -69,6 +76,12 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 			return nil, nil, false, errForgotten
 		}
 		return func() {}, nil, false, nil
+	}
+	var alone *entry
+	if c.client != "" {
+		// Before the turn, which whoever takes over needs.
+		alone = c.node.enterAlone(ctx, t, key, c.number)
+		defer alone.end()
 	}
 	release, err := c.node.turns.take(ctx, turn{t.id, key})
 	if err != nil {
@@ -88,7 +101,7 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 			old.detach()
 			resumed = true
 		}
-		if !resumed {
+		if !resumed && alone.heard() {
 			resumed = c.node.takeOver(ctx, t, key)
 		}
 	case len(here) > 0:
@@ -111,6 +124,9 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 		return nil, nil, false, errForgotten
 	}
 	c.node.presence.write(ctx, t, key)
+	if alone.passed(ctx) {
+		return nil, nil, false, errPassed
+	}
 	return release, rows, resumed || len(rows) > 0, nil
 }
 
@@ -175,17 +191,27 @@ func (n *Node) takeOver(ctx context.Context, t *tenant, key storage.Subscriber) 
 			others++
 		}
 	}
+	n.ask(ctx, backplane.Command{Kind: backplane.TakeOver, Session: t.id, Name: t.name, Subscriber: string(key)}, others)()
+	return true
+}
+
+// ask tells all others something. What it returns waits until so many have answered that it is done, for
+// takeOverPatience at most.
+func (n *Node) ask(ctx context.Context, c backplane.Command, others int) (wait func()) {
+	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
 	token, released := n.releases.expect(others)
-	defer n.releases.forget(token)
-	err = n.bus.Tell(ctx, backplane.Command{Kind: backplane.TakeOver, Session: t.id, Name: t.name,
-		Subscriber: string(key), Node: n.cfg.NodeID, Token: token})
-	if err == nil && others > 0 {
-		select {
-		case <-released:
-		case <-ctx.Done():
+	c.Node, c.Token = n.cfg.NodeID, token
+	err := n.bus.Tell(ctx, c)
+	return func() {
+		defer cancel()
+		defer n.releases.forget(token)
+		if err == nil && others > 0 {
+			select {
+			case <-released:
+			case <-ctx.Done():
+			}
 		}
 	}
-	return true
 }
 
 // elsewhere reports whether another node holds a connection of a subscriber; false where nobody can say.

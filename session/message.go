@@ -23,6 +23,7 @@ type message struct {
 	conn      uint64 // the publishing connection, 0 where it is none of this node's
 	origin    storage.Subscriber
 
+	skipped bool   // some feeds went live without it; guarded by topic.mu
 	place   uint64 // in the topic's order of arrival, from 1; 0: read from the store
 	arrived int64  // the node's clock
 	issued  int64  // the node's clock, for a live copy: when it was announced, perhaps elsewhere
@@ -132,6 +133,12 @@ func (m *message) settledBy(sub *subscription) bool {
 	}
 	m.mu.Unlock()
 	return seq != 0 && sub.has(seq)
+}
+
+// doubtful reports whether m, undecided, may be settled for all: numbers have been passed since it came, whose messages
+// are gone. It is neither sent again nor read back then, unless the store's word comes after all.
+func (m *message) doubtful() bool {
+	return m.fate.Load() == undecided && m.place != 0 && m.place <= m.topic.doubted.Load()
 }
 
 // packet is m's frame: encoded once a form, shared by all receivers. retry 0 is a first try.

@@ -55,6 +55,12 @@ func (t *topic) missing(seq uint64, now int64) {
 	if t.durable == 0 || seq <= t.contig || t.ahead[seq] != nil {
 		return
 	}
+	if t.noted == nil {
+		t.noted = map[uint64]uint64{}
+	}
+	if _, again := t.noted[seq]; !again {
+		t.noted[seq] = t.arrivals
+	}
 	t.learn(seq, now)
 	t.holdBack()
 }
@@ -92,6 +98,9 @@ func (t *topic) advance(now int64) {
 		t.contig++
 		t.step(m, t.contig, now)
 	}
+	if t.known <= t.contig {
+		t.noted = nil
+	}
 	switch {
 	case t.known > t.contig && len(t.ahead) > 0:
 		t.learn(t.known, now)
@@ -109,9 +118,12 @@ func (t *topic) advance(now int64) {
 
 // step hands the message that is next by seq to who follows, and to who is live if it never came by. mu is held.
 func (t *topic) step(m *message, seq uint64, now int64) {
-	if m.place == 0 && t.live > 0 && !t.fitIn(m, seq) {
+	if (m.place == 0 || m.skipped) && t.live > 0 && (m.skipped || !t.fitIn(m, seq)) {
 		for _, f := range t.feeds {
-			if f.mode == live && f.sub != nil && !f.own(m) && !f.sub.has(seq) && !f.conn.deliver(f, m, true, now) {
+			if f.mode != live || f.sub == nil || f.own(m) || f.sub.has(seq) || m.skipped && f.conn.holds(m) {
+				continue
+			}
+			if !f.conn.deliver(f, m, true, now) {
 				f.lag(min(t.sure(), seq-1), t.unsent())
 			}
 		}

@@ -55,6 +55,7 @@ func (a *attendance) run(ctx context.Context) {
 		queue := a.queue
 		a.queue = nil
 		a.mu.Unlock()
+		a.carry(ctx, queue)
 		for p := range queue {
 			done, err := a.node.turns.take(ctx, turn{p.tenant.id, p.key})
 			if err != nil {
@@ -62,6 +63,20 @@ func (a *attendance) run(ctx context.Context) {
 			}
 			a.write(ctx, p.tenant, p.key)
 			done()
+		}
+	}
+}
+
+// carry takes to the store what those that are gone have settled: whoever is present nowhere is taken over from nobody.
+func (a *attendance) carry(ctx context.Context, queue map[present]struct{}) {
+	for p := range queue {
+		if s := p.tenant.known(p.key); s != nil && s.connected.Load() == 0 && s.unflushed.Load() > 0 {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			if err := a.node.cursors.flush(ctx); err != nil {
+				a.node.log.Debug("settled ranges wait", "error", err)
+			}
+			return
 		}
 	}
 }

@@ -49,6 +49,9 @@ func (n *Node) Command(c *backplane.Command) {
 	case backplane.TakeOver:
 		cmd := *c
 		n.begin(func(ctx context.Context) { n.release(ctx, &cmd) })
+	case backplane.Drain:
+		cmd := *c
+		n.begin(func(ctx context.Context) { n.drained(ctx, &cmd) })
 	case backplane.Released:
 		n.releases.got(c.Token)
 	case backplane.Asked, backplane.Answered:
@@ -58,7 +61,7 @@ func (n *Node) Command(c *backplane.Command) {
 	}
 }
 
-// releases counts the answers to this node's take-overs.
+// releases counts the answers to what this node asked of all others.
 type releases struct {
 	mu      sync.Mutex // guards the following
 	last    uint64

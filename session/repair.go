@@ -134,7 +134,8 @@ func (t *topic) absorb(after uint64, page storage.Page, now int64) {
 	t.vanish(t.contig+1, page.Through)
 }
 
-// vanish passes over lo to hi, of which a read found no rows; decided ones among them have gone their way. mu is held.
+// vanish passes over lo to hi, of which a read found no rows; decided ones among them have gone their way, and any of
+// the undecided may be one whose note was lost. mu is held.
 func (t *topic) vanish(lo, hi uint64) {
 	if lo > hi {
 		return
@@ -145,6 +146,7 @@ func (t *topic) vanish(lo, hi uint64) {
 		}
 	}
 	t.contig = hi
+	t.doubted.Store(t.arrivals)
 	for _, f := range t.feeds {
 		if f.sub == nil || f.mode == waiting {
 			continue

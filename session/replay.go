@@ -108,6 +108,7 @@ func (f *feed) read(ctx context.Context) {
 	if room == 0 {
 		return // parked
 	}
+	f.hear(ctx, now)
 	page, err := t.read(ctx, after, min(room, readRows))
 	if err != nil {
 		c.later(f)
@@ -123,6 +124,14 @@ func (f *feed) read(ctx context.Context) {
 	c.resume()
 }
 
+// hear learns what a user acked through other nodes, unless that was done just now: what is read next may be settled.
+func (f *feed) hear(ctx context.Context, now int64) {
+	if f.sub.subscriber.scattered() && !f.sub.readSince(now-lookPatience) {
+		f.sub.look()
+		f.topic.node.cursors.flush(ctx) // without an answer, what comes again comes flagged
+	}
+}
+
 // take sends a page to the feed. It reports whether there may be more at once.
 func (f *feed) take(after uint64, page storage.Page) (more bool) {
 	t := f.topic
@@ -136,14 +145,18 @@ func (f *feed) take(after uint64, page storage.Page) (more bool) {
 		// Nobody here is ahead of this page: it is as good as a repair.
 		t.absorb(after, page, now)
 	}
-	out := f.conn.outTo(f)
+	for i := range page.Messages {
+		r := &page.Messages[i]
+		if m := t.flights[r.MessageID]; m != nil {
+			t.decide(m, r.Seq)
+		} else if r.Seq <= t.contig {
+			t.seen.add(r.MessageID, seenRow, now) // nobody durable here waits for a copy that is late
+		}
+	}
+	out := f.conn.outTo(f) // by their seqs: now that all are known
 	for i := range page.Messages {
 		r := &page.Messages[i]
 		f.sub.settleSpan(f.after+1, r.Seq-1, false)
-		m := t.flights[r.MessageID]
-		if m != nil {
-			t.decide(m, r.Seq)
-		}
 		if r.Origin != f.sub.subscriber.key && !out[r.Seq] && !f.sub.has(r.Seq) {
 			if !f.conn.deliver(f, readMessage(t, r, now), true, now) {
 				f.after = r.Seq - 1

@@ -29,6 +29,9 @@ func (c *Conn) ring(now int64) {
 			return false
 		case o.f.elsewhere(o.m):
 			return false
+		case o.m.doubtful():
+			due(now + interval)
+			return true
 		case o.sent+interval > now:
 		case alive < o.sent:
 			asked = asked || c.pinged < o.sent

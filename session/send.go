@@ -162,6 +162,13 @@ func (c *Conn) outTo(f *feed) map[uint64]bool {
 	return seqs
 }
 
+// holds reports whether m is out.
+func (c *Conn) holds(m *message) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.window.list[c.window.head:], func(o out) bool { return o.m == m })
+}
+
 // resume goes on with what waits for room.
 func (c *Conn) resume() {
 	c.mu.Lock()

@@ -31,6 +31,16 @@ func (c *Conn) subscribe(ctx context.Context, topic string) {
 		}
 	}
 	if fd := c.feed(topic); fd != nil {
+		if s != nil && s.scattered() {
+			// Another connection of the user may have left the topic through another node: then this is a new subscription.
+			row, err := c.node.store.Subscribe(ctx, s.key, fd.topic.stored(), false)
+			if err != nil {
+				c.refuse(f, subscribeRefusal(err))
+				return
+			}
+			c.node.drainAll(ctx, fd.topic, row)
+			fd.sub.union(row)
+		}
 		c.passFence(ctx, fd, f, done)
 		return
 	}
@@ -54,9 +64,7 @@ func (c *Conn) subscribe(ctx context.Context, topic string) {
 	}
 	var sub *subscription
 	if s != nil {
-		under, cancel := context.WithTimeout(ctx, fencePatience)
-		t.drain(under)
-		cancel()
+		c.node.drainAll(ctx, t, row)
 		sub = c.tenant.acquire(s, row)
 	}
 	if fd := c.follow(t, sub, row.Head); fd != nil {

@@ -19,8 +19,9 @@ type topic struct {
 	tenant  *tenant
 	name    string
 	channel backplane.Channel
-	used    atomic.Int64 // when it was last looked up, by the node's clock
-	width   atomic.Int32 // feeds
+	used    atomic.Int64  // when it was last looked up, by the node's clock
+	width   atomic.Int32  // feeds
+	doubted atomic.Uint64 // what arrived up to this place and is undecided may be settled; written under mu
 
 	routing sync.Mutex // orders Join, Fence and Leave: no Receiver's method takes it
 
@@ -46,6 +47,7 @@ type topic struct {
 	contig uint64
 	known  uint64              // the highest seq heard of
 	ahead  map[uint64]*message // decided, beyond contig
+	noted  map[uint64]uint64   // beyond contig, and known by their notes alone: how many copies had arrived then
 
 	holding   bool // live copies wait for a gap to close
 	held      []*message
@@ -103,8 +105,9 @@ func (t *topic) add(f *feed, head uint64) {
 
 // restart begins to count at head. mu is held.
 func (t *topic) restart(head uint64) {
-	t.synced, t.contig, t.known, t.ahead = false, head, head, nil
+	t.synced, t.contig, t.known, t.ahead, t.noted = false, head, head, nil, nil
 	t.gapDue = 0
+	t.doubted.Store(t.arrivals)
 }
 
 // remove takes a feed out. Nothing is sent to it afterwards.
@@ -173,11 +176,11 @@ func (t *topic) idle() bool {
 	return undecided == 0 && len(t.feeds) == 0
 }
 
-// deserted reports whether the last feed has been gone for a while.
+// deserted reports whether the last feed has been gone for a while, and no ack of it waits for its note any more.
 func (t *topic) deserted(now int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.feeds) == 0 && t.emptied != 0 && now-t.emptied > linger
+	return len(t.feeds) == 0 && t.emptied != 0 && now-t.emptied > linger && t.order.oldest(now) == 0
 }
 
 // leave gives up the channel, unless somebody came meanwhile.
