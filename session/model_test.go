@@ -12,33 +12,51 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fastport/fastport/protocol"
+	bus "github.com/fastport/fastport/backplane/memory"
+	"github.com/fastport/fastport/session"
 	"github.com/fastport/fastport/storage"
 	memstore "github.com/fastport/fastport/storage/memory"
 )
 
 var (
 	modelSeed  = flag.Uint64("model.seed", 1, "seed of the model test; 0: by the clock")
-	modelSteps = flag.Int("model.steps", 10_000, "random events of the model test")
+	modelSteps = flag.Int("model.steps", 3000, "random events of each run of the model test; half as many with several nodes")
+	modelStory = flag.String("model.story", "", "tell also all events whose text has this in it, where a promise was broken")
+	modelNodes = flag.Int("model.nodes", 0, "run the model test with so many nodes; 0: with one, and with three")
 )
 
-// TestModel drives a node through random publishes, acks, silences, disconnects, take-overs, crashes and restarts,
-// and holds all that the devices see against the delivery contract.
+// TestModel drives a broker through random publishes, acks, silences, disconnects, take-overs, crashes and restarts, and
+// one of three nodes also through nodes that freeze, links that fail, copies and notes that are lost and a store that
+// suffers. It holds all that the devices see against the delivery contract.
 func TestModel(t *testing.T) {
 	seed := *modelSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("repeat with -model.seed=%d -model.steps=%d", seed, *modelSteps)
-	for _, expiry := range []time.Duration{0, 20 * time.Second} {
-		t.Run(fmt.Sprintf("expiry=%v", expiry), func(t *testing.T) {
+	for _, c := range []struct {
+		nodes  int
+		expiry time.Duration
+	}{{1, 0}, {1, 20 * time.Second}, {3, 0}, {3, 20 * time.Second}} {
+		if *modelNodes != 0 && c.nodes != 1 && *modelNodes > 1 {
+			c.nodes = *modelNodes
+		}
+		if *modelNodes != 0 && c.nodes != *modelNodes {
+			continue
+		}
+		t.Run(fmt.Sprintf("nodes=%d,expiry=%v", c.nodes, c.expiry), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				k := runModel(seed, *modelSteps, expiry, func(s storage.Store) storage.Store { return s })
+				steps := *modelSteps
+				if c.nodes > 1 {
+					steps /= 2
+				}
+				k := runModel(seed, steps, c.expiry, c.nodes, func(s storage.Store) storage.Store { return s })
 				for _, b := range k.broken {
 					t.Error(b)
 				}
-				t.Logf("%d published, %d deliveries, %d replayed, %d retried, %d crashes", k.published, k.deliveries, k.replays, k.retries, k.crashes)
-				if k.published < *modelSteps/10 || k.deliveries < k.published || k.replays == 0 || k.retries == 0 {
+				t.Logf("%d published, %d refused, %d deliveries, %d replayed, %d retried, %d crashes",
+					k.published, k.refusals, k.deliveries, k.replays, k.retries, k.crashes)
+				if k.published < steps/10 || k.replays == 0 || c.nodes == 1 && (k.deliveries < k.published || k.retries == 0) {
 					t.Error("the run was too quiet to show anything")
 				}
 			})
@@ -62,7 +80,7 @@ func TestModel_CatchesPlantedFaults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for seed := uint64(1); seed <= 5; seed++ {
-					k := runModel(seed, 3000, 0, c.fault)
+					k := runModel(seed, 3000, 0, 1, c.fault)
 					if strings.Contains(strings.Join(k.broken, "\n"), c.says) {
 						return
 					}
@@ -73,18 +91,26 @@ func TestModel_CatchesPlantedFaults(t *testing.T) {
 	}
 }
 
-func runModel(seed uint64, steps int, expiry time.Duration, plant func(storage.Store) storage.Store) *checker {
+func runModel(seed uint64, steps int, expiry time.Duration, nodes int, plant func(storage.Store) storage.Store) *checker {
 	mem := memstore.Open(storage.Options{}, time.Now)
 	w := &world{
-		rng: rand.New(rand.NewPCG(seed, 1)), store: plant(mem), check: newChecker(),
-		log: slog.New(slog.NewTextHandler(io.Discard, nil)), topics: []string{"a", "b/c", "ü"},
+		rng: rand.New(rand.NewPCG(seed, 1)), store: plant(mem), check: newChecker(), bus: bus.NewBus(),
+		weather: &weather{rng: rand.New(rand.NewPCG(seed, 2))},
+		log:     slog.New(slog.NewTextHandler(io.Discard, nil)), topics: []string{"a", "b/c", "ü"},
 	}
-	w.check.expiry = expiry
-	w.start()
+	w.check.expiry, w.check.cluster, w.check.weather = expiry, nodes > 1, w.weather
+	for range nodes {
+		w.start()
+	}
 	for _, s := range []string{"one", "two"} {
-		if err := createSession(w.cat, s, expiry); err != nil {
+		if err := createSession(w.servers[0].cat, s, expiry); err != nil {
 			panic(err)
 		}
+		row, err := mem.Session(context.Background(), s)
+		if err != nil {
+			panic(err)
+		}
+		w.check.names[row.ID] = s
 		w.devices = append(w.devices,
 			&device{name: s + "/phone", session: s, clientID: "phone", version: 2, maxConns: 1},
 			&device{name: s + "/lazy", session: s, clientID: "lazy", version: 2, lazy: true, maxConns: 1},
@@ -94,144 +120,47 @@ func runModel(seed uint64, steps int, expiry time.Duration, plant func(storage.S
 			&device{name: s + "/eve2", session: s, version: 2, maxConns: 1},
 		)
 	}
+	if nodes > 1 {
+		w.sleep(4 * time.Second) // they know each other
+	}
 	for range steps {
 		w.step()
-		if w.check.failed() {
+		if w.check.isBroken() {
 			break
 		}
 	}
 	w.quiesce()
 	w.check.finish(time.Now())
-	if totals, err := mem.Totals(context.Background()); err != nil || totals.Messages != 0 && !w.check.failed() {
-		w.check.violate("%d messages are still stored after everything was acked (%v)", totals.Messages, err)
+	if totals, err := mem.Totals(context.Background()); err != nil || totals.Messages != 0 && !w.check.isBroken() {
+		w.check.violate("%d messages are still stored after everything was acked (%v): %s", totals.Messages, err, w.owing(mem))
 	}
-	w.closeAll()
-	w.cancel()
-	<-w.ended
+	for len(w.servers) > 0 {
+		w.stop(w.servers[0])
+	}
+	w.sleep(time.Minute)
 	return w.check
 }
 
-// step is one random event.
-func (w *world) step() {
-	rng := w.rng
-	d := w.devices[rng.IntN(len(w.devices))]
-	d.reap()
-	c := d.pick(rng)
-	switch p := rng.IntN(1000); {
-	case p < 1:
-		w.crash()
-	case p < 2:
-		w.restart()
-	case p < 60 || c == nil:
-		if len(d.conns) < d.maxConns || d.clientID != "" && rng.IntN(3) == 0 { // the latter is a take-over
-			w.connect(d)
-		}
-	case p < 80:
-		c.hangUp()
-	case p < 90:
-		c.mu.Lock()
-		c.dead = true
-		c.mu.Unlock()
-	case p < 170:
-		c.send(&protocol.ClientFrame{Type: protocol.TypeSubscribe, Topic: []byte(w.topic()), QoS: 1})
-	case p < 176:
-		c.send(&protocol.ClientFrame{Type: protocol.TypeUnsubscribe, Topic: []byte(w.topic()), QoS: 1})
-	case p < 450:
-		n := 1 + rng.IntN(5)
-		if rng.IntN(100) == 0 {
-			n = 300 // beyond a window
-		}
-		for range n {
-			w.ids++
-			pub := &publication{id: fmt.Sprintf("m%d", w.ids), topic: w.topic(), data: fmt.Sprintf("%s-%d", d.session, w.ids), session: d.session, by: d}
-			w.unacked = append(w.unacked, pub)
-			c.publish(pub, false)
-		}
-	case p < 480:
-		w.resend(d, c)
-	case p < 800:
-		most := 40
-		if d.lazy {
-			most = 3
-		}
-		for _, r := range c.takeInbox(rng, rng.IntN(most)) {
-			c.ack(r)
-		}
-	case p < 990:
-		time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
-	default:
-		time.Sleep(time.Duration(rng.IntN(7000)) * time.Millisecond)
-	}
-	w.pump()
-	if rng.IntN(3) > 0 {
-		synctest.Wait()
-		w.pump()
-	}
-}
-
-// resend publishes something again, as its publisher would after a lost connection or a lost ack.
-func (w *world) resend(d *device, c *conn) {
-	if n := len(w.unacked); n > 200 {
-		w.unacked = w.unacked[n-200:]
-	}
-	for _, i := range w.rng.Perm(len(w.unacked)) {
-		if p := w.unacked[i]; p.by == d {
-			c.publish(p, d.version == protocol.Version2)
-			return
+// owing tells who has not settled what.
+func (w *world) owing(s storage.Store) (text string) {
+	ctx := context.Background()
+	for id, name := range w.check.names {
+		for _, who := range []storage.Subscriber{"c:phone", "c:lazy", "c:old", "u:ann"} {
+			rows, _ := s.Attach(ctx, id, who, false)
+			for _, r := range rows {
+				if next := r.Settled.NextGap(0); next <= r.Head {
+					text += fmt.Sprintf("\n  %s/%s on %s: seq %d %s of %d\n%s", name, who, r.Topic.Name, next,
+						w.check.seqs[name+"\x00"+r.Topic.Name][next], r.Head, w.check.tale(w.check.seqs[name+"\x00"+r.Topic.Name][next], name+"/"+string(who)))
+				}
+			}
 		}
 	}
-}
-
-func (w *world) topic() string { return w.topics[w.rng.IntN(len(w.topics))] }
-
-// pick returns one of the device's working connections.
-func (d *device) pick(rng *rand.Rand) *conn {
-	for _, i := range rng.Perm(len(d.conns)) {
-		if d.conns[i].alive() {
-			return d.conns[i]
-		}
-	}
-	return nil
-}
-
-// quiesce brings every device online, lets it take and ack everything, and gives the node time to settle it.
-func (w *world) quiesce() {
 	for _, d := range w.devices {
-		for _, c := range d.conns {
-			c.mu.Lock()
-			dead := c.dead
-			c.mu.Unlock()
-			if dead {
-				c.hangUp()
+		if d.durable() && text != "" {
+			for _, c := range d.all {
+				text += fmt.Sprintf("\n  %s conn %d at %s, ready %v, gone %v, dead %v, abandoned %v, inbox %d: %s", d.subscriber(c), c.id, c.server.plane.id, c.ready, c.gone, c.dead, c.abandon, len(c.inbox), session.State(c.peer))
 			}
-		}
-		d.reap()
-		if len(d.conns) == 0 {
-			w.connect(d)
 		}
 	}
-	for round := range 60 {
-		synctest.Wait()
-		w.pump()
-		for _, d := range w.devices {
-			d.reap()
-			if len(d.conns) == 0 {
-				w.connect(d)
-				continue
-			}
-			for _, c := range d.conns {
-				if d.version == protocol.Version1 && d.durable() && round%20 == 2 {
-					for _, t := range w.check.active(c) {
-						c.send(&protocol.ClientFrame{Type: protocol.TypeSubscribe, Topic: []byte(t), QoS: 1})
-					}
-				}
-				for _, r := range c.takeInbox(w.rng, 1<<20) {
-					c.ack(r)
-				}
-			}
-		}
-		time.Sleep(500 * time.Millisecond)
-	}
-	synctest.Wait()
-	w.pump()
+	return text
 }

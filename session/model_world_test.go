@@ -6,31 +6,33 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"testing/synctest"
 	"time"
 
+	"github.com/fastport/fastport/backplane"
 	bus "github.com/fastport/fastport/backplane/memory"
 	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/session"
 	"github.com/fastport/fastport/storage"
 )
 
-// world is one broker under random events: a store that survives, a node that may be killed at any moment, and
-// devices that come, go, fall silent and ack in any order. Everything that a device sees is told to the checker.
+// world is a broker under random events: a store that survives, nodes that may be killed, frozen or cut off at any
+// moment, and devices that come, go, fall silent and ack in any order. Everything that a device sees is told to the
+// checker.
 type world struct {
-	rng   *rand.Rand
-	store storage.Store // survives a crash
-	check *checker
-	ticks atomic.Int64 // one order for all that happens
-	log   *slog.Logger
+	rng     *rand.Rand
+	store   storage.Store // survives a crash
+	weather *weather
+	check   *checker
+	ticks   atomic.Int64 // one order for all that happens
+	log     *slog.Logger
 
-	life   *life
-	cat    *session.Catalog
-	node   *session.Node
-	cancel context.CancelFunc
-	ended  chan error
+	bus     *bus.Bus
+	servers []*server
+	started int
+	later   []due // what ends by itself
 
 	devices []*device
 	topics  []string
@@ -39,208 +41,37 @@ type world struct {
 	unacked []*publication // published: may be sent again
 }
 
-type publication struct {
-	id, topic, data string
-	session         string
-	by              *device
+// due is something that happens at a time.
+type due struct {
+	at time.Time
+	do func()
 }
 
-// device is a client program: it keeps its identity over many connections.
-type device struct {
-	name     string
-	session  string
-	clientID string
-	userID   string
-	version  int
-	lazy     bool // leaves much unacked for long
-	conns    []*conn
-	maxConns int
-}
-
-// subscriber is the identity that a delivery counts for: an ephemeral connection is its own.
-func (d *device) subscriber(c *conn) string {
-	switch {
-	case d.clientID != "":
-		return d.session + "/c:" + d.clientID
-	case d.userID != "":
-		return d.session + "/u:" + d.userID
-	}
-	return fmt.Sprintf("%s/e:%d", d.session, c.id)
-}
-
-func (d *device) durable() bool { return d.clientID != "" || d.userID != "" }
-
-// conn is one connection of a device: the test's own transport, in memory.
-type conn struct {
+// server is one process of the broker.
+type server struct {
 	w      *world
-	id     int
-	device *device
-	peer   session.Peer
+	life   *life
+	plane  *plane
+	cat    *session.Catalog
+	node   *session.Node
+	cancel context.CancelFunc
+	ended  chan error
 
-	mu      sync.Mutex // guards the following
-	waiting bool
-	gone    bool // the engine closed it, or the device did
-	code    protocol.CloseCode
-	pings   []time.Time
-	inbox   []received // messages not acked yet
-	dead    bool       // half open: takes everything, answers nothing
-
-	ready      bool
-	subscribed map[string]bool
-	backlog    [][]byte // frames that wait for Resume
-	told       bool     // peer.Closed was called
-}
-
-type received struct{ topic, id string }
-
-func (c *conn) Send(_ session.Lane, p *session.Packet) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gone {
-		return false
-	}
-	var f protocol.ServerFrame
-	if err := f.Parse(p.Payload()); err != nil {
-		c.w.check.violate("the node sent a frame that does not parse: %v: %s", err, p.Payload())
-		return true
-	}
-	if c.dead {
-		switch f.Type {
-		case protocol.TypeMessage:
-			c.w.check.swallowed(c, string(f.Topic), string(f.MessageID))
-		case protocol.TypeUnsubscribeResponse:
-			c.w.check.unsubscribed(c, string(f.Topic))
-		}
-		return true
-	}
-	tick := c.w.ticks.Add(1)
-	switch f.Type {
-	case protocol.TypeInitResponse:
-		c.ready = f.Success
-		if !f.Success {
-			c.w.check.violate("%s: init failed: %s %s", c.device.name, f.Code, f.Text)
-		}
-		if c.device.version == protocol.Version2 {
-			for _, t := range f.Topics {
-				c.subscribed[t] = true
-			}
-		}
-	case protocol.TypeSubscribeResponse:
-		if f.Success {
-			c.subscribed[string(f.Topic)] = true
-			c.w.check.subscribed(tick, c, string(f.Topic))
-		}
-	case protocol.TypeUnsubscribeResponse:
-		c.w.check.unsubscribed(c, string(f.Topic))
-	case protocol.TypeMessage:
-		c.w.check.delivered(tick, c, &f)
-		if f.QoS != 0 {
-			c.inbox = append(c.inbox, received{string(f.Topic), string(f.MessageID)})
-		}
-	case protocol.TypeAckReceived:
-		c.w.check.acked(tick, c, string(f.Topic), string(f.MessageID), f.Seq)
-	case protocol.TypePublishResponse:
-		if !f.Success {
-			c.w.check.refused(c, string(f.Topic), string(f.MessageID), f.Code)
-		}
-	case protocol.TypeError:
-		c.w.check.violate("%s: error frame: %s %s", c.device.name, f.Code, f.Text)
-	}
-	return true
-}
-
-func (c *conn) SendChunk(p *session.Packet, sent func()) bool { go sent(); return true }
-
-func (c *conn) Ping() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.dead && !c.gone {
-		c.pings = append(c.pings, time.Now())
-	}
-}
-
-func (c *conn) Resume() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waiting = false
-}
-
-func (c *conn) Close(code protocol.CloseCode, _ string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.gone {
-		c.gone, c.code = true, code
-	}
-}
-
-func (c *conn) alive() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.gone && c.ready && !c.dead
-}
-
-// send hands a frame to the engine, or queues it while the engine is busy with this connection.
-func (c *conn) send(f *protocol.ClientFrame) { c.backlog = append(c.backlog, f.Append(nil)); c.pump() }
-
-// pump is the gateway's part: frames in order, none while the engine waits; pongs; one Closed.
-func (c *conn) pump() {
-	for {
-		c.mu.Lock()
-		gone, waiting, dead := c.gone, c.waiting, c.dead
-		pings := c.pings
-		c.pings = nil
-		if !gone && !waiting && len(c.backlog) > 0 {
-			c.waiting = true // Resume may come before Text returns
-		}
-		c.mu.Unlock()
-		if gone {
-			c.backlog = nil
-			if !c.told && !waiting {
-				c.told = true
-				c.peer.Closed()
-			}
-			return
-		}
-		for _, at := range pings {
-			if !dead {
-				c.peer.Alive(at)
-			}
-		}
-		if waiting || len(c.backlog) == 0 {
-			return
-		}
-		b := c.backlog[0]
-		c.backlog = c.backlog[1:]
-		var f protocol.ClientFrame
-		if err := f.Parse(b); err == nil {
-			c.w.check.handing(c.w.ticks.Add(1), c, &f)
-		}
-		if wait := c.peer.Text(b); !wait {
-			c.mu.Lock()
-			c.waiting = false
-			c.mu.Unlock()
-		}
-		if f.Type == protocol.TypeAck {
-			c.w.check.settled(c.w.ticks.Add(1), c, &f)
-		}
-	}
-}
-
-// hangUp ends the connection from the device's side.
-func (c *conn) hangUp() {
-	c.mu.Lock()
-	c.gone = true
-	c.mu.Unlock()
-	c.pump()
+	troubled time.Time // when it was last part of the cluster again; guarded by checker.mu
+	killed   time.Time // guarded by checker.mu
+	doomed   bool      // something is to happen to it already
 }
 
 // start brings a node up on the store that is there.
 func (w *world) start() {
-	w.life = &life{Store: w.store}
-	plane := bus.NewBus().Node("n1")
-	w.cat = newCatalog(w.life, plane)
+	w.started++
+	id := fmt.Sprint("n", w.started)
+	plane := newPlane(w.bus, id, w.check.cluster, w.check.tell)
+	s := &server{w: w, plane: plane, ended: make(chan error, 1),
+		life: &life{Store: w.store, weather: w.weather, plane: plane, check: w.check}}
+	s.cat = newCatalog(s.life, plane)
 	node, err := session.New(session.Config{
-		NodeID: "n1", Store: w.life, Backplane: plane, Catalog: w.cat, Logger: w.log,
+		NodeID: id, Store: s.life, Backplane: plane, Catalog: s.cat, Logger: w.log,
 		MaxPayload: protocol.MaxPayload, MaxRetention: protocol.MaxRetention, OutboxBytes: protocol.OutboxBytes,
 		MaxTopics: protocol.MaxTopics, MaxOpenFiles: protocol.MaxOpenFiles, SweepEvery: time.Second,
 	})
@@ -248,106 +79,200 @@ func (w *world) start() {
 		panic(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w.node, w.cancel, w.ended = node, cancel, make(chan error, 1)
-	go func() { w.ended <- node.Run(ctx) }()
+	s.node, s.cancel = node, cancel
+	go func() { s.ended <- node.Run(ctx) }()
+	w.servers = append(w.servers, s)
+	w.check.tell("node starts: "+id, "")
+	synctest.Wait() // its first heartbeat
 }
 
-// crash ends the node as kill -9 does: nothing of it reaches the store any more, and every socket is gone.
-func (w *world) crash() {
-	w.check.crash(time.Now())
-	w.life.end()
-	w.closeAll()
-	w.cancel()
-	<-w.ended
+// crash ends a node as kill -9 does: nothing of it reaches the store or the others any more, and every socket is gone.
+// The others count it among the living until its lease ends.
+func (w *world) crash(s *server) {
+	w.check.crash(s)
+	s.life.end()
+	s.plane.sever(true)
+	w.closeOf(s)
+	s.cancel()
+	<-s.ended
+	w.servers = slices.DeleteFunc(w.servers, func(o *server) bool { return o == s })
+	w.in(backplane.Lease, func() { s.plane.Close() })
 	w.start()
 }
 
-// restart ends the node in good order.
-func (w *world) restart() {
-	w.closeAll()
-	w.cancel()
-	<-w.ended
-	w.life.end()
-	w.start()
+// stop ends a node in good order.
+func (w *world) stop(s *server) {
+	w.check.tell("node stops: "+s.plane.id, "")
+	w.closeOf(s)
+	s.cancel()
+	<-s.ended
+	s.life.end()
+	s.plane.Close()
+	w.servers = slices.DeleteFunc(w.servers, func(o *server) bool { return o == s })
 }
 
-func (w *world) closeAll() {
+// cut has the link of a node fail for a while: first nobody there knows, then it is told, then it is back.
+func (w *world) cut(s *server, out bool, unknown, down time.Duration) {
+	s.doomed = true
+	w.choose(s)
+	s.plane.sever(out)
+	w.check.trouble(s, "is cut off")
+	w.in(unknown, func() {
+		s.plane.down()
+		w.check.trouble(s, "knows that it is cut off")
+		w.in(down, func() {
+			s.doomed = false
+			s.plane.up()
+			w.check.trouble(s, "is linked again")
+		})
+	})
+}
+
+// freeze has the process of a node stand still for a while, as SIGSTOP does. What its clients sent waits in its sockets.
+func (w *world) freeze(s *server, lasts time.Duration) {
+	s.doomed = true
+	w.choose(s)
+	w.check.trouble(s, "is frozen")
+	s.plane.freeze()
 	for _, d := range w.devices {
-		for _, c := range d.conns {
-			c.mu.Lock()
-			c.gone = true
-			c.mu.Unlock()
-			c.w.check.left(c)
+		for _, c := range d.all {
+			if c.server == s {
+				c.freeze()
+			}
+		}
+	}
+	w.in(lasts, func() {
+		s.doomed = false
+		if lasts > 2*time.Second {
+			s.node.StoodStill()
+		}
+		for _, d := range w.devices {
+			for _, c := range d.all {
+				if c.server == s {
+					c.thaw()
+				}
+			}
+		}
+		w.check.trouble(s, "goes on")
+		s.plane.thaw()
+	})
+}
+
+// storm has the store suffer for a while.
+func (w *world) storm(kind int, lasts time.Duration) {
+	w.check.tell(fmt.Sprintf("the store suffers: %d for %v", kind, lasts), "")
+	w.weather.set(func(s *weather) {
+		switch kind {
+		case 0:
+			s.slow = 100 * time.Millisecond
+		case 1:
+			s.slow = 3 * time.Second
+		case 2:
+			s.failing = true
+		default:
+			s.untold = true
+		}
+	})
+	w.in(lasts, func() {
+		w.weather.set(func(s *weather) { s.slow, s.failing, s.untold, s.cleared = 0, false, false, time.Now() })
+		w.check.tell("the store is well", "")
+	})
+}
+
+// in has something happen after a while.
+func (w *world) in(after time.Duration, do func()) {
+	w.later = append(w.later, due{time.Now().Add(after), do})
+}
+
+// sleep lets time pass, with what happens in it.
+func (w *world) sleep(d time.Duration) {
+	for end := time.Now().Add(d); ; {
+		next := -1
+		for i := range w.later {
+			if !w.later[i].at.After(end) && (next < 0 || w.later[i].at.Before(w.later[next].at)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			time.Sleep(time.Until(end))
+			return
+		}
+		l := w.later[next]
+		w.later = slices.Delete(w.later, next, next+1)
+		time.Sleep(time.Until(l.at))
+		l.do()
+		w.pump()
+	}
+}
+
+// choose has devices whose log-ins overlap at a node that nothing can tell of the others stay with their newest.
+func (w *world) choose(s *server) {
+	for _, d := range w.devices {
+		conns := d.conns()
+		if d.clientID != "" && slices.ContainsFunc(conns, func(c *conn) bool { return c.server == s }) {
+			for _, c := range conns[:len(conns)-1] {
+				c.leave()
+			}
+		}
+	}
+}
+
+// anyServer picks one that nothing is happening to.
+func (w *world) anyServer() *server {
+	for _, i := range w.rng.Perm(len(w.servers)) {
+		if !w.servers[i].doomed {
+			return w.servers[i]
+		}
+	}
+	return nil
+}
+
+// closeOf ends a node's connections.
+func (w *world) closeOf(s *server) {
+	for _, d := range w.devices {
+		for _, c := range d.all {
+			if c.server == s {
+				c.mu.Lock()
+				c.gone = true
+				c.mu.Unlock()
+				w.check.left(c)
+			}
 		}
 	}
 	w.pump()
 	synctest.Wait()
 	w.pump()
 	for _, d := range w.devices {
-		d.conns = nil
+		d.all = slices.DeleteFunc(d.all, func(c *conn) bool { return c.server == s })
 	}
 }
 
 func (w *world) pump() {
 	for _, d := range w.devices {
-		for _, c := range d.conns {
+		for _, c := range d.all {
 			c.pump()
 		}
 	}
 }
 
-// connect opens a connection of d and logs it in.
-func (w *world) connect(d *device) *conn {
+// connect opens a connection of d through a node that lets it.
+func (w *world) connect(d *device) {
+	open := slices.DeleteFunc(slices.Clone(w.servers), func(s *server) bool { return s.plane.isStill() })
+	if len(open) == 0 {
+		return
+	}
+	s := open[w.rng.IntN(len(open))]
+	for _, old := range d.conns() {
+		if d.clientID != "" && !(w.check.trusted(old.server) && w.check.trusted(s)) {
+			// Nothing can tell the old node: its client has left it for good, or would not be here.
+			old.leave()
+		}
+	}
 	w.conns++
-	c := &conn{w: w, id: w.conns, device: d, subscribed: map[string]bool{}}
-	c.peer = w.node.Open(c, netip.MustParseAddr("127.0.0.1"))
-	d.conns = append(d.conns, c)
+	c := &conn{w: w, id: w.conns, device: d, server: s, subscribed: map[string]bool{}, opened: time.Now()}
+	c.peer = s.node.Open(c, netip.MustParseAddr("127.0.0.1"))
+	d.all = append(d.all, c)
+	w.check.tell(fmt.Sprintf("%s opens conn %d at %s", d.name, c.id, s.plane.id), d.subscriber(c))
 	c.send(&protocol.ClientFrame{Type: protocol.TypeInit, SessionName: []byte(d.session), Password: []byte("password"),
 		ClientID: []byte(d.clientID), UserID: []byte(d.userID), Protocol: d.version, QoS: 1})
-	return c
-}
-
-// drop forgets connections that are gone.
-func (d *device) reap() {
-	kept := d.conns[:0]
-	for _, c := range d.conns {
-		c.mu.Lock()
-		gone := c.gone && c.told
-		c.mu.Unlock()
-		if gone {
-			c.w.check.left(c)
-		} else {
-			kept = append(kept, c)
-		}
-	}
-	d.conns = kept
-}
-
-func (c *conn) publish(p *publication, retry bool) {
-	c.send(&protocol.ClientFrame{Type: protocol.TypePublish, Topic: []byte(p.topic), MessageID: []byte(p.id),
-		Data: []byte(p.data), HasData: true, QoS: 1, Retry: retry})
-}
-
-func (c *conn) ack(r received) {
-	f := &protocol.ClientFrame{Type: protocol.TypeAck, Topic: []byte(r.topic), QoS: 1}
-	if c.device.version == protocol.Version2 {
-		f.MessageIDs = [][]byte{[]byte(r.id)}
-	} else {
-		f.MessageID = []byte(r.id)
-		if c.w.rng.IntN(2) == 0 {
-			f.Topic = nil
-		}
-	}
-	c.send(f)
-}
-
-// takeInbox removes and returns some of the unacked messages, in random order.
-func (c *conn) takeInbox(rng *rand.Rand, most int) []received {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	rng.Shuffle(len(c.inbox), func(i, j int) { c.inbox[i], c.inbox[j] = c.inbox[j], c.inbox[i] })
-	n := min(most, len(c.inbox))
-	got := append([]received(nil), c.inbox[:n]...)
-	c.inbox = append([]received(nil), c.inbox[n:]...)
-	return got
 }

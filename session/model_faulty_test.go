@@ -3,90 +3,9 @@ package session_test
 import (
 	"context"
 	"sync"
-	"time"
 
-	"github.com/fastport/fastport/backplane"
-	"github.com/fastport/fastport/session"
 	"github.com/fastport/fastport/storage"
 )
-
-func newCatalog(s storage.Store, c backplane.Control) *session.Catalog {
-	return session.NewCatalog(session.CatalogConfig{Store: s, Control: c})
-}
-
-// createSession makes a session whose messages expire after expiry, 0 for the server's cap.
-func createSession(c *session.Catalog, name string, expiry time.Duration) error {
-	spec := session.NewSpec(name, "password")
-	spec.MessageExpiry, spec.MaxRetryLimit = expiry, 10_000
-	_, err := c.Create(context.Background(), spec)
-	return err
-}
-
-// life is a process's hold on the store: after end nothing of that process reaches it, and no answer comes back. What
-// was under way may have committed or not, as with kill -9.
-type life struct {
-	storage.Store
-	mu   sync.RWMutex
-	over bool
-}
-
-func (l *life) end() { l.mu.Lock(); l.over = true; l.mu.Unlock() }
-
-func (l *life) dead() bool { l.mu.RLock(); defer l.mu.RUnlock(); return l.over }
-
-func (l *life) Append(ctx context.Context, g []storage.Entry) ([]storage.Appended, string, error) {
-	if l.dead() {
-		return nil, "", storage.ErrUnavailable
-	}
-	time.Sleep(300 * time.Microsecond) // a commit takes its time: publishes in flight together are what is tested
-	if l.dead() {
-		return nil, "", storage.ErrUnavailable
-	}
-	return l.Store.Append(ctx, g)
-}
-
-func (l *life) Subscribe(ctx context.Context, s storage.Subscriber, t storage.Topic, attach bool) (storage.Subscription, error) {
-	if l.dead() {
-		return storage.Subscription{}, storage.ErrUnavailable
-	}
-	return l.Store.Subscribe(ctx, s, t, attach)
-}
-
-func (l *life) Unsubscribe(ctx context.Context, s storage.Subscriber, t storage.Topic) error {
-	if l.dead() {
-		return storage.ErrUnavailable
-	}
-	return l.Store.Unsubscribe(ctx, s, t)
-}
-
-func (l *life) Attach(ctx context.Context, session string, s storage.Subscriber, bump bool) ([]storage.Subscription, error) {
-	if l.dead() {
-		return nil, storage.ErrUnavailable
-	}
-	return l.Store.Attach(ctx, session, s, bump)
-}
-
-func (l *life) Settle(ctx context.Context, b []storage.Settlement) ([]storage.Subscription, error) {
-	if l.dead() {
-		return nil, storage.ErrUnavailable
-	}
-	return l.Store.Settle(ctx, b)
-}
-
-func (l *life) Read(ctx context.Context, t storage.Topic, after uint64, limit, bytes int) (storage.Page, error) {
-	if l.dead() {
-		return storage.Page{}, storage.ErrUnavailable
-	}
-	time.Sleep(200 * time.Microsecond)
-	return l.Store.Read(ctx, t, after, limit, bytes)
-}
-
-func (l *life) Sweep(ctx context.Context) (storage.Swept, error) {
-	if l.dead() {
-		return storage.Swept{}, storage.ErrUnavailable
-	}
-	return l.Store.Sweep(ctx)
-}
 
 // Stores with one planted fault each: the checker must catch every one.
 
