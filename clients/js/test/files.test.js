@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toDirectory, toMemory } from '../fastport.js';
 import { connect, never } from './connect.js';
+import { Relay } from './relay.js';
 import { Server, until } from './server.js';
 
 const s = await Server.start({ after });
@@ -117,6 +118,19 @@ test('a sender that gives up leaves nothing at its receiver', async (t) => {
   });
   await assert.rejects(alice.sendFile(randomBytes(20 << 20), 'files', { name: 'large', signal: giveUp.signal }), /changed my mind/);
   await until('the receiver knows', () => bob.errors.length > 0);
+  assert.deepEqual(await readdir(dir), []);
+});
+
+test('a file whose hash is not that of its content is never whole, and leaves nothing', async (t) => {
+  const o = { ...await s.session(), suite: 1, allowLegacy: true };
+  const relay = await Relay.start(t, s.ws);
+  relay.toServer = (f) => [f.type === 'end_file' ? { ...f, hash: '0'.repeat(64) } : f];
+  const [alice, bob] = [await connect(t, { ...o, serverUrl: relay.ws }), await connect(t, o)];
+  const dir = await folder(t);
+  await bob.onFile('files', never(t, 'it was handed over'), { save: toDirectory(dir) });
+  await alice.sendFile(randomBytes(100_000), 'files', { name: 'x' }); // of suite 1 the end looks the same to the sender
+  await until('it is told', () => bob.errors.length > 0);
+  assert.equal(bob.errors[0].code, 'corrupt');
   assert.deepEqual(await readdir(dir), []);
 });
 
