@@ -3,7 +3,6 @@ package verify
 import (
 	"bufio"
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -102,7 +101,7 @@ func (p *liar) serve(conn net.Conn) {
 func (p *liar) pump(c *lied, from *bufio.Reader, toClient bool) {
 	defer c.end()
 	for {
-		f, err := readFrame(from)
+		f, err := ws.ReadFrame(from)
 		if err != nil {
 			return
 		}
@@ -159,14 +158,4 @@ func (c *lied) send(f ws.Frame) {
 func (c *lied) end() {
 	c.client.Close()
 	c.server.Close()
-}
-
-// readFrame reads one frame of a peer that this test has started.
-func readFrame(from io.Reader) (f ws.Frame, err error) {
-	if f.Header, err = ws.ReadHeader(from); err != nil {
-		return f, err
-	}
-	f.Payload = make([]byte, f.Header.Length)
-	_, err = io.ReadFull(from, f.Payload)
-	return f, err
 }

@@ -320,7 +320,7 @@ func (d *device) closed() int {
 	d.t.Helper()
 	d.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	for {
-		f, err := readFrame(d.rw) // wsutil knows no 1012
+		f, err := ws.ReadFrame(d.rw) // wsutil knows no 1012
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			d.t.Fatal("the connection stays open")
@@ -384,14 +384,4 @@ func (a answer) want(t *testing.T, what string, status int, code string) {
 	if got, _ := a.json["code"].(string); a.status != status || got != code || a.json == nil {
 		t.Errorf("%s: %d %s, want %d %q", what, a.status, a.text, status, code)
 	}
-}
-
-// readFrame reads one frame of a peer that this test has started.
-func readFrame(from io.Reader) (f ws.Frame, err error) {
-	if f.Header, err = ws.ReadHeader(from); err != nil {
-		return f, err
-	}
-	f.Payload = make([]byte, f.Header.Length)
-	_, err = io.ReadFull(from, f.Payload)
-	return f, err
 }
