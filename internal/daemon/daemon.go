@@ -10,8 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Patience bounds every wait for a daemon; a busy machine takes seconds, a broken one for ever.
@@ -209,12 +207,7 @@ func (d *Daemon) keep(run *exec.Cmd) {
 // exited looks without reaping.
 func (d *Daemon) exited() bool {
 	run := d.process()
-	if run == nil {
-		return true
-	}
-	var info unix.Siginfo
-	err := unix.Waitid(unix.P_PID, run.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-	return err == nil && info.Signo != 0 || errors.Is(err, unix.ECHILD)
+	return run == nil || ended(run.Process.Pid)
 }
 
 // await waits for the end of a daemon that was told to go.
