@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
+	"github.com/fastport/fastport/internal/testenv"
 )
 
 // liar stands between clients and a sound node, and breaks promises as its lie says.
@@ -101,7 +103,7 @@ func (p *liar) serve(conn net.Conn) {
 func (p *liar) pump(c *lied, from *bufio.Reader, toClient bool) {
 	defer c.end()
 	for {
-		f, err := ws.ReadFrame(from)
+		f, err := testenv.ReadFrame(from)
 		if err != nil {
 			return
 		}

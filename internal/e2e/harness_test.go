@@ -320,7 +320,7 @@ func (d *device) closed() int {
 	d.t.Helper()
 	d.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	for {
-		f, err := ws.ReadFrame(d.rw) // wsutil knows no 1012
+		f, err := testenv.ReadFrame(d.rw) // wsutil knows no 1012
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			d.t.Fatal("the connection stays open")
