@@ -49,6 +49,9 @@ func TestEntry_ALogInThatWasPassedByIsNotServed(t *testing.T) {
 		next := far.logIn("a")
 		time.Sleep(10 * time.Second)
 		late.wantClosed(protocol.CloseTakenOver)
+		if late.has(protocol.TypeInitResponse) {
+			t.Error("it was logged in")
+		}
 		next.wantClosed(0)
 		sender.publish("t", "m1")
 		next.wantGot("m1")
@@ -144,6 +147,7 @@ func TestPresence_OutlivesWhatWasSettled(t *testing.T) {
 		durable.code = protocol.CloseNormal
 		durable.mu.Unlock()
 		durable.peer.Closed()
+		time.Sleep(10 * time.Millisecond)
 		next := near.logIn("a")
 		time.Sleep(time.Second)
 		next.wantGot("")
@@ -266,6 +270,22 @@ func TestRepair_PutsWhatWasLostWhereItsNoteCameBy(t *testing.T) {
 		sender.publish("t", "m4")
 		time.Sleep(200 * time.Millisecond)
 		durable.wantGot("m1! m2 m3! m4")
+	})
+}
+
+// A copy that waited on its way, at a node that stood still for a moment, has less time left.
+func TestExpiry_IsReckonedFromTheAnnounce(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s", func(s *storage.Session) { s.MessageExpiry = 6 * time.Second })
+		near, far := b.node(), b.node()
+		time.Sleep(4 * time.Second)
+		sub, sender := far.connect("s", "c:a", 2), near.connect("s", "", 2)
+		sub.subscribe("t")
+		far.plane.set(func(p *faultyPlane) { p.age = 1500 * time.Millisecond })
+		sender.publish("t", "m1")
+		sub.wantGot("m1")
+		time.Sleep(10 * time.Second)
+		sub.wantGot("") // the retry would be 6.5 s after the announce
 	})
 }
 

@@ -111,8 +111,8 @@ func (t *topic) rewind(ctx context.Context) {
 			t.restart(row.Head)
 		}
 		if f.mode == waiting {
+			f.conn.forget(f) // before: an ack of what is out must not settle a number of the new history
 			f.sub.restart(row)
-			f.conn.forget(f)
 			f.mode, f.after, f.sentTo = reading, f.sub.skip(0), 0
 			t.node.readers.add(f)
 		}
