@@ -67,6 +67,7 @@ type message struct {
 type subscription struct {
 	since   int64 // tick of the subscribe_response
 	durable bool
+	apart   bool                 // confirmed by a node that could not ask the others
 	got     map[string]bool      // delivered at least once, by message id
 	owed    map[string]*message  // acked to the publisher, not delivered yet
 	settled map[string]ack       // acked by the subscriber
@@ -290,7 +291,8 @@ func (k *checker) subscribed(tick int64, c *conn, topic string) {
 	who := c.device.subscriber(c)
 	k.note(fmt.Sprintf("%s subscribed %s on conn %d at %s", who, topic, c.id, c.server.plane.id), who)
 	if k.subs[tk][who] == nil && !k.inDoubt(tk, who, c) {
-		k.subs[tk][who] = &subscription{since: tick, durable: c.device.durable(), got: map[string]bool{}, owed: map[string]*message{},
+		k.subs[tk][who] = &subscription{since: tick, durable: c.device.durable(),
+			apart: k.troubledSince(c.server, time.Now().Add(-5*time.Second)), got: map[string]bool{}, owed: map[string]*message{},
 			settled: map[string]ack{}, flushed: map[string]time.Time{}, live: map[string]bool{}, away: map[string]bool{}}
 	}
 }
@@ -327,7 +329,7 @@ func (k *checker) acked(tick int64, c *conn, topic, id string, seq uint64) {
 		if k.cluster && !s.durable {
 			continue // a copy is lost for whoever rests on no store
 		}
-		if s.since > m.hand && (m.apart || time.Since(m.stored) > 2*time.Second) {
+		if s.since > m.hand && (m.apart || s.apart || time.Since(m.stored) > 2*time.Second) {
 			continue // nobody waits longer for another node's acks
 		}
 		// A live copy may have passed before an ephemeral one came; and of a message that was sent again, an earlier ack
@@ -426,7 +428,7 @@ func (k *checker) delivered(tick int64, c *conn, f *protocol.ServerFrame) {
 	if f.Seq != 0 && k.seqs[tk][f.Seq] != id {
 		k.fail(id, "%s: this seq is %q", where, k.seqs[tk][f.Seq])
 	}
-	if k.expiry > 0 && m.ack != 0 && !again && now.After(m.ackTime.Add(k.expiry)) && c.server.troubled.Before(now) {
+	if k.expiry > 0 && m.ack != 0 && !again && now.After(m.ackTime.Add(k.expiry)) && !k.troubledSince(c.server, now.Add(-time.Second)) {
 		k.fail(id, "%s: %v after its expiry", where, now.Sub(m.ackTime.Add(k.expiry)))
 	}
 	switch {
@@ -481,7 +483,7 @@ func (k *checker) delivered(tick int64, c *conn, f *protocol.ServerFrame) {
 	if !s.got[id] {
 		s.got[id] = true
 		for _, o := range s.owed {
-			if o.ack < m.hand && !k.expired(o, now) && !s.away[o.id] && !o.apart {
+			if o.ack < m.hand && !k.expired(o, now) && !s.away[o.id] && !o.apart && (!k.cluster || c.server.plane.heardOf(o.id)) {
 				k.note(fmt.Sprintf("overtaken by %s", id), o.id)
 				k.fail(o.id, "%s: overtook %s, which was acked before it was published", where, o.id)
 			}
@@ -494,8 +496,8 @@ func (k *checker) delivered(tick int64, c *conn, f *protocol.ServerFrame) {
 func (k *checker) cameBack(s *subscription, c *conn, m *message, where string, first, now time.Time) {
 	if a, ok := s.settled[m.id]; ok {
 		switch {
-		case a.early && a.server.plane.loses(m.id, 1):
-			ok = false // nothing told its node what the ack is for
+		case a.server.plane.loses(m.id, 1) && (a.early || now.Sub(a.at) > 10*time.Second):
+			ok = false // nothing told its node what the ack is for, and it has left the topic since
 		case a.server == c.server:
 		case first.After(a.at) && first.Before(now):
 			ok = false // a repeat of what came back for a reason

@@ -24,6 +24,7 @@ type plane struct {
 	deaf     bool // nothing comes in
 	cut      bool // nor goes out
 	joined   map[backplane.Channel]bool
+	heard    map[string]bool     // messages of which a copy or a note came in
 	asked    map[int]func(error) // joins and fences without an answer
 	serial   int
 	still    chan struct{} // closed when the process goes on; nil: it runs
@@ -32,7 +33,7 @@ type plane struct {
 }
 
 func newPlane(b *bus.Bus, id string, lossy bool, tell func(what, id string)) *plane {
-	return &plane{Backplane: b.Node(id), id: id, lossy: lossy, tell: tell, joined: map[backplane.Channel]bool{}, asked: map[int]func(error){}}
+	return &plane{Backplane: b.Node(id), id: id, lossy: lossy, tell: tell, joined: map[backplane.Channel]bool{}, heard: map[string]bool{}, asked: map[int]func(error){}}
 }
 
 // well reports whether the link works, in both directions, and the process runs.
@@ -149,6 +150,7 @@ func (p *plane) Copy(c *backplane.Copy) {
 		p.tell("copy lost at "+p.id, c.MessageID)
 		return
 	}
+	p.hear(c.MessageID)
 	p.then(func() { p.receiver.Copy(c) })
 }
 
@@ -157,8 +159,14 @@ func (p *plane) Note(n *backplane.Note) {
 		p.tell("note lost at "+p.id, n.MessageID)
 		return
 	}
+	p.hear(n.MessageID)
 	p.then(func() { p.receiver.Note(n) })
 }
+
+func (p *plane) hear(id string) { p.mu.Lock(); p.heard[id] = true; p.mu.Unlock() }
+
+// heardOf reports whether anything told this node of a message.
+func (p *plane) heardOf(id string) bool { p.mu.Lock(); defer p.mu.Unlock(); return p.heard[id] }
 
 func (p *plane) Heads(h *backplane.Heads) {
 	if p.hears(h.Channel) {
