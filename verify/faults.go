@@ -46,7 +46,7 @@ func nodeKill(ctx context.Context, s *stage, d time.Duration) (string, error) {
 }
 
 func nodeFreeze(ctx context.Context, s *stage, d time.Duration) (string, error) {
-	i, n := s.node()
+	i, n := s.awake()
 	s.prober.live(i, false)
 	if err := n.Freeze(); err != nil {
 		return n.Name(), err

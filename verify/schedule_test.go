@@ -1,9 +1,12 @@
 package verify
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/fastport/fastport/internal/rig"
 )
 
 func names(list []Fault) (names []string) {
@@ -123,4 +126,25 @@ func TestProber_TellsOutages(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("outages = %v, want %v", got, want)
 	}
+}
+
+// A node that hangs closes nobody: its silent clients would be found too late, and that is no fault of the broker's.
+func TestStage_NodesOfSilentClientsAreNotMadeToHang(t *testing.T) {
+	s := &stage{cluster: &rig.Cluster{Nodes: make([]*rig.Node, 3)}, rng: rand.New(rand.NewPCG(1, 2))}
+	s.hush(0)
+	s.hush(1)
+	for range 20 {
+		if i, _ := s.awake(); i != 2 {
+			t.Fatalf("node %d is to hang, and its clients are silent", i)
+		}
+	}
+	s.unhush(0)
+	s.hush(2)
+	for range 20 {
+		if i, _ := s.awake(); i != 0 {
+			t.Fatalf("node %d is to hang, and its clients are silent", i)
+		}
+	}
+	s.hush(0) // all of them: any will do
+	s.awake()
 }

@@ -33,6 +33,7 @@ type stage struct {
 	happened []Happened
 	now      string   // the fault that is on
 	aside    []string // those that are on beside it
+	silent   []int    // the nodes of silent clients
 }
 
 const (
@@ -61,6 +62,7 @@ func (s *stage) direct(ctx context.Context, list *schedule, until time.Duration)
 			node := s.rng.IntN(len(s.cluster.Nodes))
 			if s.setAside(f.Name) {
 				pause(ctx, f.before())
+				s.hush(node)
 				beside.Go(func() { s.besides(ctx, f, node) })
 				pause(ctx, f.quiet)
 			}
@@ -210,6 +212,7 @@ func (s *stage) alive() {
 // besides makes a fault that hurts clients alone, while others happen.
 func (s *stage) besides(ctx context.Context, f Fault, node int) {
 	defer s.endAside(f.Name)
+	defer s.unhush(node)
 	h := Happened{Name: f.Name, On: "clients of " + s.cluster.Nodes[node].Name(), From: s.l.now(), Clients: true}
 	t := f.clients(ctx, s, node)
 	h.To = s.l.now()
@@ -228,6 +231,35 @@ func (s *stage) besides(ctx context.Context, f Fault, node int) {
 func (s *stage) node() (i int, n *rig.Node) {
 	i = s.rng.IntN(len(s.cluster.Nodes))
 	return i, s.cluster.Nodes[i]
+}
+
+// awake picks one of the nodes without silent clients, if there is one: a node that hangs closes nobody in time.
+func (s *stage) awake() (i int, n *rig.Node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i = s.rng.IntN(len(s.cluster.Nodes))
+	for range s.cluster.Nodes {
+		if !slices.Contains(s.silent, i) {
+			break
+		}
+		i = (i + 1) % len(s.cluster.Nodes)
+	}
+	return i, s.cluster.Nodes[i]
+}
+
+// hush notes that clients of a node fall silent, unhush that they are gone.
+func (s *stage) hush(node int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = append(s.silent, node)
+}
+
+func (s *stage) unhush(node int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.silent, node); i >= 0 {
+		s.silent = slices.Delete(s.silent, i, i+1)
+	}
 }
 
 // each does something to every node's link and joins what failed.
