@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -131,6 +132,21 @@ func flagHelp(s setting) string {
 		help += " Default: " + s.Default + "."
 	}
 	return strings.ReplaceAll(help, "`", "")
+}
+
+// configured declares all the settings, and returns what takes no arguments and runs with the Config that they make.
+func configured(fs *flag.FlagSet, run func(context.Context, *env, *Config) error) action {
+	load := configFlags(fs)
+	return func(ctx context.Context, e *env, args []string) error {
+		if err := need(fs, args, 0, 0, "no arguments"); err != nil {
+			return err
+		}
+		c, err := load(e)
+		if err != nil {
+			return err
+		}
+		return run(ctx, e, c)
+	}
 }
 
 // configFlags declares all the settings, and --env-file, and returns what loads the Config from them. The warnings have

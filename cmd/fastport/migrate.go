@@ -18,23 +18,15 @@ want it done before, or with other rights. The settings are those of serve. On P
 it and the others wait.`,
 		examples: "fastport migrate\nDATABASE_URL=postgres://owner:secret@db/fastport fastport migrate --wait 2m",
 		define: func(fs *flag.FlagSet) action {
-			load := configFlags(fs)
 			wait := fs.Duration("wait", 0, "wait for this `TIME` at most where the store cannot be reached yet")
-			return func(ctx context.Context, e *env, args []string) error {
-				if err := need(fs, args, 0, 0, "no arguments"); err != nil {
-					return err
-				}
-				c, err := load(e)
-				if err != nil {
-					return err
-				}
+			return configured(fs, func(ctx context.Context, e *env, c *Config) error {
 				s, text, err := awaitStore(ctx, c, *wait, e.say)
 				if err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(e.Stdout, "up to date: %s\n", text)
 				return errors.Join(err, s.Close())
-			}
+			})
 		},
 	}
 }

@@ -18,19 +18,7 @@ new MASTER_KEY and the old one as MASTER_KEY_PREVIOUS, run this with the same se
 may run beside the nodes, and again after it was broken off. Where something opens under neither key it says how much, and
 fails (exit code 1).`,
 		examples: "fastport rekey\nMASTER_KEY=$NEW MASTER_KEY_PREVIOUS=$OLD DATABASE_URL=postgres://fastport:secret@db/fastport fastport rekey",
-		define: func(fs *flag.FlagSet) action {
-			load := configFlags(fs)
-			return func(ctx context.Context, e *env, args []string) error {
-				if err := need(fs, args, 0, 0, "no arguments"); err != nil {
-					return err
-				}
-				c, err := load(e)
-				if err != nil {
-					return err
-				}
-				return rekey(ctx, e, c)
-			}
-		},
+		define:   func(fs *flag.FlagSet) action { return configured(fs, rekey) },
 	}
 }
 

@@ -17,19 +17,7 @@ also stand in the environment or in a .env file; docs/configuration.md tells of 
 		examples: `fastport serve
 fastport serve --port 8080 --db-type memory
 ADMIN_PASS='a long sentence' fastport serve --tls-cert cert.pem --tls-key key.pem`,
-		define: func(fs *flag.FlagSet) action {
-			load := configFlags(fs)
-			return func(ctx context.Context, e *env, args []string) error {
-				if err := need(fs, args, 0, 0, "no arguments"); err != nil {
-					return err
-				}
-				c, err := load(e)
-				if err != nil {
-					return err
-				}
-				return serve(ctx, e, c)
-			}
-		},
+		define: func(fs *flag.FlagSet) action { return configured(fs, serve) },
 	}
 }
 
