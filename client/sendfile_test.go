@@ -120,6 +120,30 @@ func TestSend_GoesBackWhereItIsTold(t *testing.T) {
 	}
 }
 
+func TestSend_GoesBackTwiceInARow(t *testing.T) {
+	const total = 200
+	_, k, done := sendTo(t, total*protocol.ChunkSize, bytes.NewReader(content(total*protocol.ChunkSize)))
+	id := k.expect(protocol.TypeInitFile).FileID
+	k.progress(id, 0, false)
+	k.chunks(0, 64)
+	k.progress(id, 64, false)
+	k.chunks(64, 128)
+	k.progress(id, 50, false) // gone from the window: it is sealed again from there
+	k.progress(id, 40, false) // and so is this, though it is less than a window behind
+	next := k.next()
+	for want := uint32(50); next.chunk != nil && next.chunk.Index == want; want++ {
+		next = k.next() // it was on its way already
+	}
+	if next.chunk == nil || next.chunk.Index != 40 {
+		t.Fatalf("got %.80q, want chunk 40", next.raw)
+	}
+	k.chunks(41, 104)
+	k.progress(id, total, true)
+	if err := receive(t, done); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSend_NeverSealsAChangedChunkAgain(t *testing.T) {
 	text := content(100 * protocol.ChunkSize)
 	_, k, done := sendTo(t, len(text), bytes.NewReader(text))

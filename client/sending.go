@@ -40,6 +40,7 @@ type sending struct {
 	away      time.Time  // since when it has no connection; zero: it has
 	moved     time.Time  // when acked last grew, or the file got its connection
 	ring      [protocol.FileWindow][]byte
+	first     int64 // the ring holds nothing before it
 	sealed    int64 // chunks sealed
 	high      int64 // the most that were ever sealed
 	cursor    int64 // the chunk to go out next
@@ -276,7 +277,7 @@ func (t *sending) progress(k *conn, f *protocol.ServerFrame) {
 
 // held reports whether index can go out next without being sealed again.
 func (t *sending) held(index int64) bool {
-	return index <= t.sealed && index >= t.sealed-protocol.FileWindow
+	return index <= t.sealed && index >= max(t.first, t.sealed-protocol.FileWindow)
 }
 
 func (t *sending) reaches(index int64) bool { return t.seekable || t.held(index) }
@@ -291,7 +292,7 @@ func (t *sending) goTo(index int64) {
 	t.acked, t.cursor, t.ended, t.moved = index, index, false, time.Now()
 	if !held {
 		t.turn++
-		t.sealed = index
+		t.first, t.sealed = index, index
 	}
 }
 
