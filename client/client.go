@@ -16,6 +16,9 @@ import (
 // stable is how long a connection must have held for the backoff to start anew.
 const stable = 10 * time.Second
 
+// lateLogin is how long a login that was given up may still reach a server that is busy.
+const lateLogin = time.Minute
+
 // Client is one connected device.
 type Client struct {
 	o     Options
@@ -34,8 +37,9 @@ type Client struct {
 	own       ownIDs
 	retiring  atomic.Pointer[conn] // the one before, while it is still up: acks go there too
 
-	// Owned by run.
-	retired <-chan struct{} // closed when the one before has been closed
+	// Owned by run, and by Connect before it.
+	retired    <-chan struct{} // closed when the one before has been closed
+	unanswered bool            // the last login that went out was not answered
 
 	ctx    context.Context // ends with the client; its cause is Err
 	cancel context.CancelCauseFunc
@@ -231,7 +235,8 @@ func (c *Client) replace(k *conn, b *backoff) *conn {
 	err := k.err
 	var closed *CloseError
 	if errors.As(err, &closed) && closed.Code == protocol.CloseTakenOver {
-		if k.moving.Load() { // by a connection of our own whose login was then lost
+		late := k.contested && time.Since(k.born) < lateLogin
+		if late || k.moving.Load() { // by a connection of our own whose login was then lost
 			err = ErrLost
 		} else {
 			err = ErrTakenOver

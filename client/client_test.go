@@ -228,6 +228,22 @@ func TestClient_TakenOverByItsOwnConnectionGoesOn(t *testing.T) {
 	p.welcome()
 }
 
+// TestClient_TakenOverByItsOwnLateLoginGoesOn: a busy server may deal with a login that was given up behind the next one, which
+// it then takes over, though nobody else uses the id.
+func TestClient_TakenOverByItsOwnLateLoginGoesOn(t *testing.T) {
+	p := newPeer(t)
+	c, k := connect(t, p, func(o *Options) { o.ClientID = "me" })
+	k.nc.Close()
+	p.accept().nc.Close() // no answer to its login
+	p.welcome().close(protocol.CloseTakenOver)
+	k = p.welcome()
+	k.close(protocol.CloseTakenOver) // by somebody else: all logins of this client are answered
+	receive(t, c.Done())
+	if !errors.Is(c.Err(), ErrTakenOver) {
+		t.Errorf("Err = %v, want %v", c.Err(), ErrTakenOver)
+	}
+}
+
 func TestClient_GivesUpASilentConnection(t *testing.T) {
 	p := newPeer(t)
 	log := newErrorLog()

@@ -63,9 +63,11 @@ func (c *Client) dialAt(ctx context.Context, url string, old *conn) (*conn, erro
 		err = context.Cause(ctx)
 	}
 	if err != nil {
+		c.unanswered = c.unanswered || !refusedLogin(err)
 		nc.Close()
 		return nil, err
 	}
+	k.contested, c.unanswered = c.unanswered, false
 	return k, nil
 }
 

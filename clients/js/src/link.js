@@ -24,6 +24,8 @@ import { ANSWER_TIME, overlap } from './move.js';
 
 // How long a connection must have held for the backoff to start anew.
 const STABLE = 10_000;
+// How long a login that was given up may still reach a server that is busy.
+const LATE_LOGIN = 60_000;
 
 /**
  * Keeps one connection up, at the first of the servers that takes it, until it is ended or for a reason that trying again cannot mend.
@@ -43,6 +45,7 @@ export class Link {
   #urls;
   #at;
   #backoff;
+  #unanswered = false; // the last login that went out was not answered
   /** @type {Promise<void>} resolves when the one before has been closed */
   #retired = Promise.resolve();
 
@@ -138,8 +141,9 @@ export class Link {
     let err = /** @type {Error} */ (k.error);
     const closeCode = err instanceof FastPortError ? err.closeCode : undefined;
     if (closeCode === CloseCodes.takenOver) {
-      err = k.moving // by a connection of our own whose login was then lost
-        ? new FastPortError('disconnected', 'connection lost while it moved')
+      const late = k.contested && performance.now() - k.born < LATE_LOGIN;
+      err = late || k.moving // by a connection of our own whose login was then lost
+        ? new FastPortError('disconnected', 'connection lost to an earlier login of this client')
         : new FastPortError('taken_over', 'a newer connection uses this clientId');
     }
     if (this.error || isFatal(err)) {
@@ -239,10 +243,13 @@ export class Link {
       }
       await this.#duties.onLogin(k, await answer);
       if (this.error) throw this.error;
+      k.contested = this.#unanswered;
+      this.#unanswered = false;
       return k;
     } catch (err) {
-      // The server has said that it did not log this one in.
-      if (old && err instanceof FastPortError && err.code !== 'disconnected' && err.code !== 'no_answer') old.moving = wasMoving;
+      const refused = err instanceof FastPortError && err.code !== 'disconnected' && err.code !== 'no_answer'; // the server has not logged this one in
+      if (!refused) this.#unanswered = true;
+      if (old && refused) old.moving = wasMoving;
       k.fail(asError(err));
       throw err;
     }

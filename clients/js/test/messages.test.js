@@ -232,6 +232,25 @@ test('a newer connection of a clientId ends the older client', async (t) => {
   await assert.rejects(first.emit('t', 'x'), { code: 'taken_over' });
 });
 
+test('a login of its own that was given up, and is dealt with late, does not end a client', async (t) => {
+  const relay = await Relay.start(t, s.ws);
+  const held = [];
+  relay.lingers = true;
+  relay.toServer = (f, link) => {
+    if (f.type !== 'init' || held.length > 0) return [f];
+    held.push(() => link.up.send(JSON.stringify(f)));
+    return [];
+  };
+  const o = { ...await s.session(), clientId: 'bob' };
+  const bob = await connect(t, { ...o, serverUrl: relay.ws, wait: true, connectTimeout: 1500 });
+  held[0](); // its server takes the second connection over
+  await until('it has another connection', () => bob.states.filter((state) => state === 'connected').length === 2);
+  assert.equal(bob.error, null);
+  await connect(t, o); // somebody else
+  await until('it has ended', () => bob.error);
+  assert.equal(bob.error.code, 'taken_over');
+});
+
 test('what is published and not acked is bounded', async (t) => {
   const s = await Server.start(t);
   const o = await s.session();

@@ -6,6 +6,7 @@ export class Relay {
   toServer = (f) => [f];
   toClient = (f) => [f];
   deaf = false; // nothing passes any more
+  lingers = false; // a client that goes away stays with the server
   links = [];
 
   static async start(t, upstream) {
@@ -36,7 +37,7 @@ export class Relay {
     down.on('message', pass(down, up, (f, l) => this.toServer(f, l)));
     up.on('message', pass(up, down, (f, l) => this.toClient(f, l)));
     const code = (c) => (c === 1005 || c === 1006 ? 1001 : c);
-    down.on('close', (c) => up.close(code(c)));
+    down.on('close', (c) => { if (!this.lingers) up.close(code(c)); });
     up.on('close', (c) => down.close(code(c)));
     up.on('error', () => down.terminate());
     down.on('error', () => up.terminate());
