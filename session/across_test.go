@@ -58,6 +58,24 @@ func TestEntry_ALogInThatWasPassedByIsNotServed(t *testing.T) {
 	})
 }
 
+// A client that comes back to a node which never heard that it was taken over, and so holds its old connection still.
+func TestTakeOver_AnOldConnectionHereDoesNotHideANewerOneElsewhere(t *testing.T) {
+	onBed(t, func(b *bed) {
+		near, far, durable, _, sender := two(b)
+		far.plane.set(func(p *faultyPlane) { p.deaf = true })
+		moved := near.logIn("a")
+		time.Sleep(2100 * time.Millisecond) // it waited for the deaf node
+		far.plane.set(func(p *faultyPlane) { p.deaf = false })
+		back := far.logIn("a")
+		time.Sleep(100 * time.Millisecond)
+		durable.wantClosed(protocol.CloseTakenOver)
+		moved.wantClosed(protocol.CloseTakenOver)
+		back.wantClosed(0)
+		sender.publish("t", "m1")
+		back.wantGot("m1")
+	})
+}
+
 // Who was confirmed before an ack gets the message, also where it was committed before, through another node.
 func TestSubscribe_IsConfirmedBehindTheAcksOfOtherNodesToo(t *testing.T) {
 	onBed(t, func(b *bed) {

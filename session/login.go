@@ -101,8 +101,9 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 			old.detach()
 			resumed = true
 		}
-		if !resumed && alone.heard() {
-			resumed = c.node.takeOver(ctx, t, key)
+		// Even so: another node may hold a newer one, whose take-over did not get here.
+		if alone.heard() && c.node.takeOver(ctx, t, key) {
+			resumed = true
 		}
 	case len(here) > 0:
 		bump = false
