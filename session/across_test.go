@@ -114,6 +114,28 @@ func TestSubscribe_WaitsNoLongerThan2sForAnotherNode(t *testing.T) {
 	})
 }
 
+// Nobody is left to be told what a repair finds.
+func TestRepair_EndsWhereItsSubscribersLeftMeanwhile(t *testing.T) {
+	onBed(t, func(b *bed) {
+		_, far, durable, _, sender := two(b)
+		far.plane.set(func(p *faultyPlane) { p.loseNote = func(*backplane.Note) bool { return true } })
+		b.store.mu.Lock()
+		b.store.reading = 2 * time.Second
+		b.store.mu.Unlock()
+		sender.publish("t", "m1")
+		durable.wantGot("m1")
+		time.Sleep(2 * time.Second) // its head is heard, and the gap is being read
+		if far.Stats().Repairs == 0 {
+			t.Fatal("no repair has begun")
+		}
+		durable.leave()
+		time.Sleep(2 * time.Second)
+		back := far.connect("s", "c:a", 2)
+		time.Sleep(3 * time.Second)
+		back.wantGot("m1!")
+	})
+}
+
 // A user leaves a topic on one node and enters it again on another, which has not heard of the former.
 func TestUser_SubscribesAgainWhatWasLeftThroughAnotherNode(t *testing.T) {
 	onBed(t, func(b *bed) {

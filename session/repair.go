@@ -57,6 +57,7 @@ func (t *topic) repair(ctx context.Context) {
 
 		now := t.node.clock()
 		t.mu.Lock()
+		wanted = wanted && t.durable > 0 // they may have left while it was read
 		if err != nil || !wanted {
 			t.repairing = false
 			if t.gapDue = 0; err != nil {
