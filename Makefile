@@ -31,6 +31,7 @@ deps: ## install what the tests need beyond Go
 
 test: deps ## run every test with the race detector, on real Postgres and sockets
 	$(GO) test -race -timeout 15m $(TEST)
+	$(if $(filter ./...,$(TEST)),@echo 'What one SDK seals another opens (clients/conformance):' && cat clients/conformance/matrix.txt)
 	$(if $(filter ./...,$(TEST)),@$(MAKE) --no-print-directory test-charts)
 
 test-charts: deps ## lint and render the Helm chart, and check what it makes

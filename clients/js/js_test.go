@@ -25,25 +25,13 @@ func TestMain(m *testing.M) {
 	code := 1
 	if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "../../cmd/fastport").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the binary: %v\n%s", err, out)
-	} else if out, err := install(); err != nil {
-		fmt.Fprintf(os.Stderr, "npm ci: %v\n%s", err, out)
+	} else if err := testenv.NodeModules("."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	} else {
 		code = m.Run()
 	}
 	os.RemoveAll(dir)
 	os.Exit(code)
-}
-
-// install has npm bring the versions that the lock file names, unless they are there.
-func install() ([]byte, error) {
-	lock, err := os.Stat("package-lock.json")
-	if err != nil {
-		return nil, err
-	}
-	if done, err := os.Stat("node_modules/.package-lock.json"); err == nil && !done.ModTime().Before(lock.ModTime()) {
-		return nil, nil
-	}
-	return exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput()
 }
 
 // TestSDK_Types: the SDK's comments are types, and hold strictly.
