@@ -40,9 +40,9 @@ need() {
 	"$@" || missing="$missing $package"
 }
 
-# The npm packages of the seed client and of the tests of the JavaScript SDK and of the portal, at the versions that their lock files say.
+# The npm packages of the seed client and of the tests of the SDKs and of the portal, at the versions that their lock files say.
 node_modules() {
-	for folder in testdata/seedclient clients/js internal/browser; do
+	for folder in testdata/seedclient clients/js clients/dart/tool internal/browser; do
 		client=$(dirname "$0")/../$folder
 		if [ ! -e "$client/node_modules/.package-lock.json" ] || [ "$client/package-lock.json" -nt "$client/node_modules/.package-lock.json" ]; then
 			echo "test-deps: npm ci in $folder" >&2
