@@ -59,6 +59,7 @@ type Admin struct {
 	past     past
 	board    board
 	streams  atomic.Int64
+	ended    bell // some login
 }
 
 // New makes an Admin; with an empty Pass it is off: it knows nobody, and has no routes.
@@ -93,6 +94,7 @@ func New(cfg Config) *Admin {
 		"trace":   a.answerTrace,
 		"logs":    a.answerLogs,
 		"drain":   a.answerDrain,
+		"logout":  a.answerLogout,
 	}
 	return a
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -82,9 +83,16 @@ func (a *Admin) logout(c echo.Context) error {
 	if !a.forget(ctx, hash, who.user) {
 		return unavailable()
 	}
+	a.peers.tell(ctx, "logout")
 	a.audit(c.Request(), who.user, action, "", nil)
 	a.setCookie(c, "", -1)
 	return c.JSON(http.StatusOK, map[string]any{"success": true})
+}
+
+// answerLogout has every page of this node look whether its login still stands.
+func (a *Admin) answerLogout(context.Context, json.RawMessage) (any, error) {
+	a.ended.ring()
+	return struct{}{}, nil
 }
 
 // forget ends a login, or all of user's where hash is nil.

@@ -188,6 +188,21 @@ func (p *peers) ask(ctx context.Context, to, about string, body any) (map[string
 	return got, nil
 }
 
+// tell has all nodes do what the question is about, this one at once, and waits for no other.
+func (p *peers) tell(ctx context.Context, about string) {
+	q := question{About: about}
+	if _, err := p.answer(ctx, q); err != nil {
+		p.log.Error("admin: this node does not do what it asks of others", slog.String("about", about), slog.Any("cause", err))
+	}
+	whole, err := json.Marshal(q)
+	if err == nil {
+		err = p.bus.Tell(ctx, backplane.Command{Kind: backplane.Asked, Body: string(whole)})
+	}
+	if err != nil {
+		p.log.Debug("admin: a word to other nodes was not sent", slog.String("about", about), slog.Any("cause", err))
+	}
+}
+
 // close ends what is being answered.
 func (p *peers) close() {
 	p.mu.Lock()

@@ -20,8 +20,10 @@ const (
 	streamBeat   = 15 * time.Second
 	streamWrite  = 10 * time.Second // for what is sent to be taken
 	streamRetry  = 2000             // ms, until a browser comes back
-	recheckEvery = 15 * time.Second
+	recheckEvery = 15 * time.Second // the login, should the word that it has ended be lost
 )
+
+var errGone = errors.New("admin: the login has ended")
 
 // stream is one page's server-sent events.
 type stream struct {
@@ -54,12 +56,18 @@ func (s *stream) write(b []byte) error {
 	return s.conn.Flush()
 }
 
-// known reports whether the login still stands. Where the store does not answer, it does: that is when an operator looks.
-func (s *stream) known(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+// stay looks whether the login still stands; if not, it tells the page and returns errGone. Where the store does not
+// answer, it stands: that is when an operator looks.
+func (s *stream) stay(ctx context.Context) error {
+	asked, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	_, err := s.a.cfg.Store.Login(ctx, s.who.hash, idleFor, validFor)
-	return !errors.Is(err, storage.ErrNotFound)
+	if _, err := s.a.cfg.Store.Login(asked, s.who.hash, idleFor, validFor); !errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err := s.send("gone", "", struct{}{}); err != nil {
+		return err
+	}
+	return errGone
 }
 
 // view is what a page shows: once tells all there is, then news is called every so often.
@@ -98,6 +106,7 @@ func (s *stream) follow(ctx context.Context, v view) error {
 	if err := s.write([]byte("retry: " + strconv.Itoa(streamRetry) + "\n\n")); err != nil {
 		return err
 	}
+	ended := s.a.ended.heard()
 	if err := v.once(ctx, s); err != nil {
 		return err
 	}
@@ -113,9 +122,10 @@ func (s *stream) follow(ctx context.Context, v view) error {
 		case <-beat.C:
 			err = s.write([]byte(": here\n\n"))
 		case <-recheck.C:
-			if !s.known(ctx) {
-				return s.send("gone", "", struct{}{})
-			}
+			err = s.stay(ctx)
+		case <-ended:
+			ended = s.a.ended.heard()
+			err = s.stay(ctx)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -122,17 +122,26 @@ func TestStream_TraceTellsStepsAsTheyHappen(t *testing.T) {
 }
 
 func TestStream_EndsWithItsLoginAndWithItsNode(t *testing.T) {
-	t.Parallel() // it waits until its login is looked at again
 	c := newCluster()
-	a := c.run(t, "a")
+	a, b := c.run(t, "a"), c.run(t, "b")
 	token, other := a.login(t), a.login(t)
-	p, q := a.open(t, "view=log", token), a.open(t, "view=log", other)
+	opened := time.Now()
+	p, q, far := a.open(t, "view=log", token), a.open(t, "view=log", other), b.open(t, "view=log", token)
+	var rows []json.RawMessage
+	for _, page := range []*page{p, q, far} {
+		page.next(t, "rows", &rows)
+	}
 	a.call(t, "POST", "/api/admin/logout", "{}", token).want(t, "logout", 200, "")
 	var none struct{}
-	if _, ok := p.next(t, "gone", &none); !ok {
-		t.Error("it ended without a word")
+	for node, page := range map[string]*page{"this node": p, "another": far} {
+		if _, ok := page.next(t, "gone", &none); !ok {
+			t.Errorf("the page at %s ended without a word", node)
+		}
 	}
-	var rows []json.RawMessage
+	if age := time.Since(opened); age > 15*time.Second {
+		t.Errorf("the pages ended %v after they were opened: only when they looked by themselves", age)
+	}
+	b.log.Info("one more")
 	if _, ok := q.next(t, "rows", &rows); !ok {
 		t.Error("another login's ended too")
 	}
