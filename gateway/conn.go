@@ -27,8 +27,9 @@ type driver interface {
 	line() (line, bool)
 	// halfClose ends the write side.
 	halfClose()
-	// hangUp closes the socket. Called once, when nobody reads or writes any more.
-	hangUp()
+	// hangUp closes the socket. Called once, when nobody reads or writes any more. With reset the kernel drops what it
+	// still holds for the peer, and tells it so; else it goes on sending that.
+	hangUp(reset bool)
 }
 
 // A conn is open until somebody closes it; closing while its last frames, close frame and the peer's last bytes pass;
@@ -85,6 +86,7 @@ type conn struct {
 	shut      bool // everything is written and the write side closed
 	eof       bool // the peer's write side is closed
 	buried    bool // gone from the reader's side: the token's holder hangs up
+	reset     bool // the peer takes nothing: what the kernel holds for it is dropped
 
 	turn, index int32 // where the shard keeps it; guarded by the shard's lock
 }

@@ -139,6 +139,10 @@ func (c *conn) look(now time.Duration) {
 	case stateClosing:
 		c.mu.Lock()
 		over := now-c.closingAt >= cfg.CloseLinger
+		l, known := c.drv.line()
+		c.seen.look(l, 0, now)
+		// A peer that has taken nothing since: its kernel's share and ours would be kept for minutes, for nobody.
+		c.reset = over && known && l.queued > 0 && c.seen.took < c.closingAt
 		c.mu.Unlock()
 		if over {
 			c.abort(causeLost)

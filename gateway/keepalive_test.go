@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -291,6 +294,23 @@ func TestKeepalive_ClosesSlowConsumersAndServesTheOthers(t *testing.T) {
 		}
 		stuck.conn.Close()
 		good.conn.Close()
+	})
+}
+
+// What the kernel holds for a slow consumer goes with its connection: a socket that is only closed keeps it for minutes.
+func TestKeepalive_ASlowConsumersConnectionIsReset(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.SlowConsumerAfter, cfg.OutboxBytes, cfg.CloseLinger = 500*time.Millisecond, 1<<20, 500*time.Millisecond
+		r := start(t, cfg, nil)
+		c, p := r.dial(), r.peer()
+		big := packet(true, repeat("m", 64<<10))
+		for p.sock.Send(session.LaneMessage, big) {
+		}
+		p.waitClosed()
+		eventually(t, "the socket is closed", func() bool { return r.srv.Stats().Connections == 0 })
+		if _, err := io.Copy(io.Discard, c.conn); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("reading on ended with %v, want a reset", err)
+		}
 	})
 }
 

@@ -125,4 +125,9 @@ func (c *loopConn) halfClose() {
 	}
 }
 
-func (c *loopConn) hangUp() { c.raw.Close() }
+func (c *loopConn) hangUp(reset bool) {
+	if tcp, ok := c.raw.(*net.TCPConn); ok && reset {
+		tcp.SetLinger(0)
+	}
+	c.raw.Close()
+}

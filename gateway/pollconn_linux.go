@@ -205,12 +205,15 @@ func (c *pollConn) line() (line, bool) { return lineOf(c.fd) }
 
 func (c *pollConn) halfClose() { unix.Shutdown(c.fd, unix.SHUT_WR) }
 
-func (c *pollConn) hangUp() {
+func (c *pollConn) hangUp(reset bool) {
 	p := c.p
 	p.mu.Lock()
 	if c.fd < len(p.table) && p.table[c.fd] == c {
 		p.table[c.fd] = nil
 	}
 	p.mu.Unlock()
+	if reset {
+		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
 	unix.Close(c.fd)
 }

@@ -34,7 +34,7 @@ func (c *conn) needFlush() {
 // bury lets go of what was queued, and of the socket. Called once, by the reader or the flush token's holder.
 func (c *conn) bury() {
 	c.mu.Lock()
-	out := c.out
+	out, reset := c.out, c.reset
 	c.out = nil
 	c.mu.Unlock()
 	if out != nil {
@@ -49,7 +49,7 @@ func (c *conn) bury() {
 		c.shard.count.outbox.Add(-int64(left))
 		c.call(sent)
 	}
-	c.drv.hangUp()
+	c.drv.hangUp(reset)
 	c.srv.gone(c)
 }
 

@@ -96,9 +96,6 @@ func (m mute) stays(ctx context.Context, url string, o login, silence time.Durat
 		return false
 	}
 	defer w.close()
-	if tcp, ok := w.nc.(*net.TCPConn); ok && !m.unplugged {
-		tcp.SetReadBuffer(4 << 10) // so that what is not read soon fills the server's queue
-	}
 	for _, t := range m.topics {
 		if w.send(&protocol.ClientFrame{Type: protocol.TypeSubscribe, Topic: []byte(t), QoS: 1}) != nil {
 			return false
