@@ -16,9 +16,6 @@ import (
 // stable is how long a connection must have held for the backoff to start anew.
 const stable = 10 * time.Second
 
-// lateLogin is how long a login that was given up may still reach a server that is busy.
-const lateLogin = time.Minute
-
 // Client is one connected device.
 type Client struct {
 	o     Options
@@ -39,7 +36,7 @@ type Client struct {
 
 	// Owned by run, and by Connect before it.
 	retired    <-chan struct{} // closed when the one before has been closed
-	unanswered bool            // the last login that went out was not answered
+	unanswered lateLogins
 
 	ctx    context.Context // ends with the client; its cause is Err
 	cancel context.CancelCauseFunc
@@ -235,8 +232,7 @@ func (c *Client) replace(k *conn, b *backoff) *conn {
 	err := k.err
 	var closed *CloseError
 	if errors.As(err, &closed) && closed.Code == protocol.CloseTakenOver {
-		late := k.contested && time.Since(k.born) < lateLogin
-		if late || k.moving.Load() { // by a connection of our own whose login was then lost
+		if c.unanswered.take() || k.moving.Load() { // by a connection of our own whose login was then lost
 			err = ErrLost
 		} else {
 			err = ErrTakenOver

@@ -31,11 +31,10 @@ const (
 // conn is one WebSocket. A goroutine reads and hands on what comes; another writes what there is to write, pulled from
 // where it waits, so that nothing is sealed or copied before it can go out.
 type conn struct {
-	c         *Client
-	nc        net.Conn
-	login     login
-	born      time.Time
-	contested bool // a login before it was given up, and may take this one over when it is dealt with
+	c     *Client
+	nc    net.Conn
+	login login
+	born  time.Time
 
 	// Owned by the reader.
 	br    *bufio.Reader

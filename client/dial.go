@@ -63,11 +63,12 @@ func (c *Client) dialAt(ctx context.Context, url string, old *conn) (*conn, erro
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		c.unanswered = c.unanswered || !refusedLogin(err)
+		if !refusedLogin(err) {
+			c.unanswered.add()
+		}
 		nc.Close()
 		return nil, err
 	}
-	k.contested, c.unanswered = c.unanswered, false
 	return k, nil
 }
 

@@ -47,8 +47,6 @@ export class Connection {
   paused = false;
   /** One may have logged in that takes this one over. */
   moving = false;
-  /** A login before it was given up, and may take this one over when it is dealt with. */
-  contested = false;
   /** The server asks for a new connection. */
   move = new Signal();
   /** Acks that go over this connection besides the current one. */

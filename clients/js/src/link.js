@@ -24,7 +24,7 @@ import { ANSWER_TIME, overlap } from './move.js';
 
 // How long a connection must have held for the backoff to start anew.
 const STABLE = 10_000;
-// How long a login that was given up may still reach a server that is busy.
+// How long a login that was given up may still be dealt with by a server that is busy.
 const LATE_LOGIN = 60_000;
 
 /**
@@ -45,7 +45,8 @@ export class Link {
   #urls;
   #at;
   #backoff;
-  #unanswered = false; // the last login that went out was not answered
+  /** @type {number[]} when logins that were not answered were given up: each may yet take over the connection that was made in its stead, once */
+  #unanswered = [];
   /** @type {Promise<void>} resolves when the one before has been closed */
   #retired = Promise.resolve();
 
@@ -141,8 +142,7 @@ export class Link {
     let err = /** @type {Error} */ (k.error);
     const closeCode = err instanceof FastPortError ? err.closeCode : undefined;
     if (closeCode === CloseCodes.takenOver) {
-      const late = k.contested && performance.now() - k.born < LATE_LOGIN;
-      err = late || k.moving // by a connection of our own whose login was then lost
+      err = this.#tookOver() || k.moving // by a connection of our own whose login was then lost
         ? new FastPortError('disconnected', 'connection lost to an earlier login of this client')
         : new FastPortError('taken_over', 'a newer connection uses this clientId');
     }
@@ -166,6 +166,18 @@ export class Link {
       this.end(asError(cause));
       return null;
     }
+  }
+
+  /** Those that a server may still deal with. */
+  #lateLogins() {
+    return this.#unanswered.filter((at) => performance.now() - at < LATE_LOGIN);
+  }
+
+  /** May the newer connection be a login of our own? Then that is told. */
+  #tookOver() {
+    const [first, ...rest] = this.#lateLogins();
+    this.#unanswered = rest;
+    return first !== undefined;
   }
 
   /** @param {Connection} k */
@@ -243,12 +255,10 @@ export class Link {
       }
       await this.#duties.onLogin(k, await answer);
       if (this.error) throw this.error;
-      k.contested = this.#unanswered;
-      this.#unanswered = false;
       return k;
     } catch (err) {
       const refused = err instanceof FastPortError && err.code !== 'disconnected' && err.code !== 'no_answer'; // the server has not logged this one in
-      if (!refused) this.#unanswered = true;
+      if (!refused) this.#unanswered = [...this.#lateLogins(), performance.now()];
       if (old && refused) old.moving = wasMoving;
       k.fail(asError(err));
       throw err;
