@@ -3,7 +3,6 @@ package conformance
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 
 // goAgent is the agent of the Go SDK.
 type goAgent struct {
-	wg sync.WaitGroup
+	ctx context.Context // ends with the input
+	wg  sync.WaitGroup
 
 	writing sync.Mutex // guards the following
 	out     *json.Encoder
@@ -32,7 +34,9 @@ type goAgent struct {
 
 // runGoAgent does as the lines of in say, until they end.
 func runGoAgent(in io.Reader, out io.Writer) error {
-	a := &goAgent{out: json.NewEncoder(out), clients: make(map[string]*client.Client)}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	a := &goAgent{ctx: ctx, out: json.NewEncoder(out), clients: make(map[string]*client.Client)}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -50,6 +54,13 @@ func runGoAgent(in io.Reader, out io.Writer) error {
 			a.say(answer)
 		})
 	}
+	cancel()
+	a.mu.Lock()
+	clients := slices.Collect(maps.Values(a.clients))
+	a.mu.Unlock()
+	for _, c := range clients {
+		c.Close(ctx) // at once
+	}
 	a.wg.Wait()
 	return lines.Err()
 }
@@ -62,7 +73,7 @@ func (a *goAgent) say(r report) {
 
 // begin does what must be done in the order of the requests; what it returns waits for the rest.
 func (a *goAgent) begin(r request) (finish func() (report, error)) {
-	ctx := context.Background()
+	ctx := a.ctx
 	if r.Do == "connect" {
 		return func() (report, error) { return report{}, a.connect(ctx, r) }
 	}
@@ -78,12 +89,11 @@ func (a *goAgent) begin(r request) (finish func() (report, error)) {
 		}
 	}
 	if r.Do == "emit" {
-		receipt, err := c.PublishAsync(ctx, r.Topic, []byte(r.Text), func() (o []client.PublishOption) {
-			if r.MessageID != "" {
-				o = append(o, client.WithMessageID(r.MessageID))
-			}
-			return o
-		}()...)
+		var options []client.PublishOption
+		if r.MessageID != "" {
+			options = append(options, client.WithMessageID(r.MessageID))
+		}
+		receipt, err := c.PublishAsync(ctx, r.Topic, []byte(r.Text), options...)
 		return func() (report, error) {
 			if err != nil {
 				return report{}, err
@@ -193,34 +203,30 @@ func (s *sink) Abort(error) {}
 // codeOf is the code that all SDKs have for an error.
 func codeOf(err error) string {
 	var refused *protocol.Error
-	var message *client.MessageError
-	var unknown *e2ee.UnknownKeyError
 	if errors.As(err, &refused) {
 		return string(refused.Code)
 	}
 	for is, code := range map[error]string{
 		client.ErrTakenOver: "taken_over", client.ErrClosed: "closed", client.ErrLegacy: "legacy_refused", client.ErrStalled: "stalled",
 		client.ErrCorrupt: "corrupt", client.ErrLost: "lost", client.ErrSilent: "no_answer", client.ErrQueueFull: "queue_full",
+		client.ErrDuplicate: "duplicate", client.ErrSubscribed: "subscribed", client.ErrSource: "source_changed",
 		e2ee.ErrReplay: "replayed", e2ee.ErrAuthentication: "authentication", e2ee.ErrMalformed: "malformed",
 	} {
 		if errors.Is(err, is) {
 			return code
 		}
 	}
+	var unknown *e2ee.UnknownKeyError
+	var message *client.MessageError
+	var lost *client.ConnectionError
+	var closed *client.CloseError
 	switch {
 	case errors.As(err, &unknown):
 		return "unknown_key"
 	case errors.As(err, &message):
 		return "handler_failed"
-	}
-	return cmp.Or(connectionCode(err), "internal")
-}
-
-func connectionCode(err error) string {
-	var lost *client.ConnectionError
-	var closed *client.CloseError
-	if errors.As(err, &lost) || errors.As(err, &closed) {
+	case errors.As(err, &lost), errors.As(err, &closed):
 		return "disconnected"
 	}
-	return ""
+	return "internal"
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -66,7 +67,7 @@ func (m *matrix) report() string {
 			for _, seals := range names {
 				fmt.Fprintf(&b, "\n%17s seals", seals)
 				for _, opens := range names {
-					fmt.Fprintf(&b, " %9s", m.cells[cell(suite, script.name, pair{seals, opens})])
+					fmt.Fprintf(&b, " %9s", cmp.Or(m.cells[cell(suite, script.name, pair{seals, opens})], "-"))
 				}
 			}
 			b.WriteString("\n")

@@ -3,10 +3,8 @@ package conformance
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	gosdk "github.com/fastport/fastport/client"
@@ -57,11 +55,7 @@ func (f *failure) Unwrap() error { return f.err }
 // run plays the script to its end, or to the step that fails.
 func (p *play) run(ctx context.Context) (err error) {
 	if p.fault != "" {
-		of, ok := faults[p.fault]
-		if !ok {
-			return fmt.Errorf("%s: there is no fault %s", p.script.name, p.fault)
-		}
-		p.take = of()
+		p.take = faults[p.fault]()
 	}
 	p.clients, p.gone = make(map[string]*actor), make(map[string]<-chan error)
 	p.spec = gosdk.SessionSpec{SessionName: "s_" + p.id, Password: "secure_pass_123", Key: e2ee.NewKey()}
@@ -92,22 +86,17 @@ func (p *play) run(ctx context.Context) (err error) {
 func (p *play) step(ctx context.Context, st *step, most time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	run := playerVerbs[strings.TrimSpace(st.subject+" "+st.verb)]
-	if run != nil {
-		return run(ctx, p, st)
+	if v, ok := playerVerbs[st.playerVerb()]; ok {
+		return v.do(ctx, p, st)
 	}
 	if st.verb == "connect" {
 		return p.connect(ctx, st)
 	}
-	act := clientVerbs[st.verb]
 	c := p.clients[st.subject]
-	switch {
-	case act == nil:
-		return fmt.Errorf("there is no verb %s", st.verb)
-	case c == nil:
+	if c == nil {
 		return fmt.Errorf("%s has not connected", st.subject)
 	}
-	return act(ctx, c, st)
+	return clientVerbs[st.verb].do(ctx, c, st)
 }
 
 // leave has all clients go, however the play ended.
@@ -135,6 +124,8 @@ func (p *play) session(ctx context.Context) error {
 	_, err := gosdk.CreateSession(ctx, p.nodes["one"].http(), p.spec)
 	return err
 }
+
+var connectTakes = with(0, "clientId", "userId", "password", "key", "wait", "ackTimeout", "connectTimeout", "dedupeSize")
 
 func (p *play) connect(ctx context.Context, st *step) error {
 	if err := p.session(ctx); err != nil {
@@ -165,81 +156,6 @@ func (p *play) connect(ctx context.Context, st *step) error {
 	return c.state(ctx, "connected", "")
 }
 
-// playerVerbs are the player's own.
-var playerVerbs = map[string]func(context.Context, *play, *step) error{
-	"session": func(ctx context.Context, p *play, st *step) error {
-		ms := 0
-		if err := number(st, "retryInterval", &ms); err != nil {
-			return err
-		}
-		p.spec.RetryInterval = time.Duration(ms) * time.Millisecond
-		return p.session(ctx)
-	},
-	"nodes": func(context.Context, *play, *step) error { return nil }, // see script.nodes
-	"node stop": func(_ context.Context, p *play, st *step) error {
-		p.gone[st.args[0]] = p.nodes[st.args[0]].drain()
-		return nil
-	},
-	"node gone": func(ctx context.Context, p *play, st *step) error {
-		gone := p.gone[st.args[0]]
-		delete(p.gone, st.args[0])
-		select {
-		case err := <-gone:
-			return err
-		case <-ctx.Done():
-			return errors.New("it runs still")
-		}
-	},
-	"net cut": func(_ context.Context, p *play, st *step) error {
-		after := 0
-		if err := number(st, "after", &after); err != nil || after == 0 {
-			p.net.cut(st.args[0])
-			return err
-		}
-		p.net.change(func() { p.net.cutAt[st.args[0]] = after })
-		return nil
-	},
-	"net off": func(_ context.Context, p *play, st *step) error {
-		p.net.change(func() { p.net.off[st.args[0]] = true })
-		p.net.cut(st.args[0])
-		return nil
-	},
-	"net on": func(_ context.Context, p *play, st *step) error {
-		p.net.change(func() { delete(p.net.off, st.args[0]) })
-		return nil
-	},
-	"net route": func(_ context.Context, p *play, st *step) error {
-		p.net.change(func() { p.net.route = p.nodes[st.args[0]].d.Addr })
-		return nil
-	},
-	"net lose": func(_ context.Context, p *play, st *step) error {
-		p.net.change(func() { p.net.lose[st.args[0]] = st.args[1] })
-		return nil
-	},
-	"net late": func(_ context.Context, p *play, st *step) error {
-		p.net.change(func() { p.net.late[st.args[0]] = &late{} })
-		return nil
-	},
-	"net repeat": func(_ context.Context, p *play, st *step) error {
-		return p.net.repeat(st.args[0], st.args[1], st.options["as"])
-	},
-	"net saw": func(ctx context.Context, p *play, st *step) error {
-		return p.net.saw(ctx, st.args[0], st.args[1], st.options)
-	},
-	"net chunks": func(_ context.Context, p *play, st *step) (err error) {
-		most := 0
-		if err := number(st, "most", &most); err != nil {
-			return err
-		}
-		p.net.change(func() {
-			if n := p.net.chunks[st.args[0]]; n == 0 || n > most {
-				err = fmt.Errorf("%d chunks have passed, want 1 to %d", n, most)
-			}
-		})
-		return err
-	},
-}
-
 // number reads an option that is a whole number, if it is there.
 func number(st *step, name string, into *int) error {
 	text, ok := st.options[name]
@@ -248,6 +164,32 @@ func number(st *step, name string, into *int) error {
 	}
 	if _, err := fmt.Sscanf(text, "%d", into); err != nil {
 		return fmt.Errorf("%s=%s is no number", name, text)
+	}
+	return nil
+}
+
+// check holds a step against what its verb takes, so that what is mistyped is not passed over.
+func (st *step) check() error {
+	t := connectTakes
+	if v, ok := playerVerbs[st.playerVerb()]; ok {
+		t = v.takes
+	} else if v, ok := clientVerbs[st.verb]; ok {
+		t = v.takes
+	} else if st.verb != "connect" {
+		return fmt.Errorf("%s: there is no such verb", st.text)
+	}
+	if len(st.args) < t.args {
+		return fmt.Errorf("%s: it takes %d arguments", st.text, t.args)
+	}
+	for name := range st.options {
+		if !slices.Contains(t.options, name) && !slices.Contains(t.options, "*") {
+			return fmt.Errorf("%s: it takes no %s", st.text, name)
+		}
+	}
+	for _, name := range st.without {
+		if faults[name] == nil {
+			return fmt.Errorf("%s: there is no fault %s", st.text, name)
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 )
 
 // script is one scenario: a file of steps, one a line. README.md has the grammar.
@@ -67,7 +68,9 @@ func parse(name, text string) (*script, error) {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
 		st.line, st.without = i+1, without
-		without = nil
+		if without = nil; st.check() != nil {
+			return nil, fmt.Errorf("line %d: %w", st.line, st.check())
+		}
 		s.steps = append(s.steps, st)
 	}
 	if without != nil || len(s.steps) == 0 {
@@ -163,4 +166,25 @@ func (s *script) faults() (names []string) {
 		}
 	}
 	return names
+}
+
+func TestScript_WhatIsMistypedIsRefused(t *testing.T) {
+	for _, text := range []string{
+		"", "# nothing", "bob", "bob conect", "bob expect t", "bob expect t x retyr=yes", "without nonsense:\nbob wait", "bob wait\nwithout order:", `bob emit t "x`, "net of bob",
+	} {
+		if s, err := parse("x", text); err == nil {
+			t.Errorf("%q is taken, as %+v", text, s.steps[0])
+		}
+	}
+	s, err := parse("x", "# what\nwithout order:\nbob emit t \"a=b & \\\"c\\\"\" id=1 & \nbob connect key=other => key_mismatch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := s.steps[0], s.steps[1]
+	if first.line != 3 || first.args[1] != `a=b & "c"` || first.options["id"] != "1" || !first.apart || !slices.Equal(s.faults(), []string{"order"}) {
+		t.Errorf("the first step is %+v", first)
+	}
+	if second.code != "key_mismatch" || second.options["key"] != "other" || second.without != nil {
+		t.Errorf("the second step is %+v", second)
+	}
 }

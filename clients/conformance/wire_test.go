@@ -3,7 +3,6 @@ package conformance
 import (
 	"bufio"
 	"encoding/json"
-	"io"
 	"net"
 	"sync"
 
@@ -106,7 +105,3 @@ func (e *end) bye() {
 		c.CloseWrite()
 	}
 }
-
-var _ io.Closer = (*end)(nil)
-
-func (e *end) Close() error { return e.nc.Close() }
