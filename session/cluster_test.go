@@ -305,6 +305,35 @@ func TestRepair_WhatItReadsDoesNotOvertakeWhatIsHeld(t *testing.T) {
 	})
 }
 
+// What is of qos 0 has no number that tells where it stands: what may have been published after its ack comes behind it.
+func TestRepair_WhatItReadsDoesNotOvertakeWhatIsHeldOfQos0(t *testing.T) {
+	lost := func(id string) bool { return id == "m1" || id == "m3" }
+	for name, c := range map[string]struct {
+		loseNote func(n *backplane.Note) bool
+		want     string
+	}{
+		"the note came":        {nil, "m1! m2 q1 m3! q2"},
+		"the note is lost too": {func(n *backplane.Note) bool { return n.MessageID == "m3" }, "m1! m2 q1 q2 m3!"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBed(t, func(b *bed) {
+				_, far, durable, _, sender := two(b)
+				far.plane.set(func(p *faultyPlane) {
+					p.loseCopy, p.loseNote = func(c *backplane.Copy) bool { return lost(c.MessageID) }, c.loseNote
+				})
+				sender.publish("t", "m1") // opens a gap
+				sender.publish("t", "m2")
+				sender.publish("t", "q1", `"qos":0`)
+				sender.publish("t", "m3")
+				sender.publish("t", "q2", `"qos":0`)
+				sender.wantAcks("m1=1 m2=2 q1 m3=3 q2")
+				time.Sleep(200 * time.Millisecond)
+				durable.wantGot(c.want)
+			})
+		})
+	}
+}
+
 func TestLink_DownServesFromTheStoreAndBackLosesNothing(t *testing.T) {
 	onBed(t, func(b *bed) {
 		near, far, durable, _, sender := two(b)

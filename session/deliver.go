@@ -48,6 +48,8 @@ func (t *topic) copy(c *backplane.Copy) {
 		t.passEphemeral(m, now)
 		return
 	}
+	t.arrivals++
+	m.place = t.arrivals
 	if m.qos > 0 {
 		t.takeOff(m, now)
 	}
@@ -62,8 +64,6 @@ func (t *topic) copy(c *backplane.Copy) {
 // takeOff notes a copy as undecided. mu is held.
 func (t *topic) takeOff(m *message, now int64) {
 	t.order.trim(now, t.lose)
-	t.arrivals++
-	m.place = t.arrivals
 	if t.flights == nil {
 		t.flights = map[string]*message{}
 	}
@@ -115,7 +115,8 @@ func (t *topic) hold(m *message, now int64) {
 
 // fitIn keeps back a message that was read from the store, if copies that are held stand before it: it may have been
 // published after they were acked. It stands where its note came by, for what was published after its own ack came after
-// that; or, where that was lost too, behind all that are before it by seq. False: none stands before it. mu is held.
+// that; or, where that was lost too, behind all that are before it by seq, and behind what has none, being of qos 0: its
+// ack may have come before, and who lost both may come late. False: none stands before it. mu is held.
 func (t *topic) fitIn(m *message, seq uint64) bool {
 	place := 0
 	if noted, heard := t.noted[seq]; heard {
@@ -124,7 +125,7 @@ func (t *topic) fitIn(m *message, seq uint64) bool {
 		}
 	} else {
 		for i, h := range t.held {
-			if at := h.seq.Load(); at != 0 && at < seq {
+			if at := h.seq.Load(); at != 0 && at < seq || h.qos == 0 {
 				place = i + 1
 			}
 		}
