@@ -197,6 +197,45 @@ func TestChart_FiguresAreOnNoWayInForClients(t *testing.T) {
 	})
 }
 
+// What is told who may come as a client must let `helm test` in, too.
+func TestChart_ItsOwnTestReachesTheNodes(t *testing.T) {
+	everyRelease(t, func(t *testing.T, _ map[string]any, all objects) {
+		tests := slices.DeleteFunc(pods(all), func(p pod) bool { return p.label["app.kubernetes.io/component"] != "test" })
+		if len(tests) != 1 {
+			t.Fatalf("%d pods of tests, want 1", len(tests))
+		}
+		nodes := labels.Set(node(t, all).label)
+		for _, n := range those[*network.NetworkPolicy](all) {
+			if s, err := meta.LabelSelectorAsSelector(&n.Spec.PodSelector); err != nil || !s.Matches(nodes) {
+				continue
+			}
+			for _, rule := range n.Spec.Ingress {
+				if rule.Ports[0].Port.StrVal != "http" || len(rule.From) == 0 {
+					continue // not for clients, or for all of them
+				}
+				if !slices.ContainsFunc(rule.From, func(from network.NetworkPolicyPeer) bool {
+					s, err := meta.LabelSelectorAsSelector(from.PodSelector) // none selects nothing
+					return err == nil && s.Matches(labels.Set(tests[0].label))
+				}) {
+					t.Errorf("NetworkPolicy %s lets %v in, and not the pod of helm test", n.Name, rule.From)
+				}
+			}
+		}
+	})
+}
+
+// A new version of the chart rolls the nodes, and leaves alone what they keep their state in.
+func TestChart_AnotherVersionStartsNoStoreAnew(t *testing.T) {
+	all := decode(t, withoutNotes(render(t, Release{Name: "fp"})))
+	for _, s := range those[*apps.StatefulSet](all) {
+		for key := range s.Spec.Template.Labels {
+			if key == "helm.sh/chart" || key == "app.kubernetes.io/version" {
+				t.Errorf("%s starts anew with another %s", s.Name, key)
+			}
+		}
+	}
+}
+
 func TestChart_DefaultsAreThoseOfABrokerAmongStrangers(t *testing.T) {
 	all := decode(t, withoutNotes(render(t, Release{Name: "fp"})))
 	p := node(t, all)
