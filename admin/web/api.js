@@ -38,7 +38,7 @@ export async function call(method, path, body) {
 }
 
 // sentence turns an error's text, which begins small, into one.
-function sentence(text) {
+export function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 

@@ -18,8 +18,8 @@ export function create(main) {
   const choose = (options, chosen) => h('select', {id: uid('in')}, options.map(([label, value]) => h('option', {value: value ?? '', selected: value === chosen}, label)));
   const retry = choose([['1 second', second], ['5 seconds', 5 * second], ['30 seconds', 30 * second], ['5 minutes', 5 * minute]], 5 * second);
   const limit = input({type: 'number', min: 0, max: 10000, value: 100, required: true});
-  const message = choose([['10 minutes', 10 * minute], ['1 hour', hour], ['1 day', day], ['7 days', 7 * day], ['As long as the server allows', null]], hour);
-  const subscription = choose([['1 day', day], ['7 days', 7 * day], ['30 days', 30 * day]], 7 * day);
+  const message = choose([['After 10 minutes', 10 * minute], ['After 1 hour', hour], ['After 1 day', day], ['After 7 days', 7 * day], ['When the server says', null]], hour);
+  const subscription = choose([['After 1 day unused', day], ['After 7 days unused', 7 * day], ['After 30 days unused', 30 * day]], 7 * day);
   const expiry = choose([['Never', null], ['In an hour', hour], ['In a day', day], ['In a week', 7 * day], ['In 30 days', 30 * day]], null);
   const error = h('p', {class: 'error', role: 'alert'});
   const button = h('button', {class: 'primary', type: 'submit'}, 'Create the session');
@@ -54,8 +54,8 @@ export function create(main) {
       h('div', {class: 'check'}, suite, h('label', {for: suite.id}, 'Accept only sealed messages', h('span', {class: 'hint'}, 'The server refuses data that is not sealed with suite 2.'))),
       h('details', {}, h('summary', {}, 'Delivery and expiry'),
         h('div', {class: 'grid'},
-          field('Send again after', retry), field('Tries', limit), field('A message expires after', message),
-          field('An unused subscription expires after', subscription), field('The session expires', expiry))),
+          field('Send again after', retry), field('Tries', limit), field('A message expires', message),
+          field('A subscription expires', subscription), field('The session expires', expiry))),
       error, h('div', {class: 'actions'}, h('a', {class: 'button', href: '#/sessions'}, 'Cancel'), button)));
   name.focus();
   return () => removeEventListener('beforeunload', warn);

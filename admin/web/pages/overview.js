@@ -85,7 +85,7 @@ export function overview(main) {
     set('publishes', rate(s.publishesPerSecond), `through ${plural(s.nodes.length, 'node')}`);
     set('deliveries', rate(s.deliveriesPerSecond), s.deliveryP99Ms ? `within ${millis(s.deliveryP99Ms)} (p99)` : '\u00a0');
     set('pending', count(s.pending), `${bytes(s.outboxBytes)} queued`);
-    set('ack', latency(s.ackP99Ms), s.ackP99Ms ? `p99, p50 ${millis(s.ackP50Ms)}` : 'nothing published');
+    set('ack', latency(s.ackP99Ms), s.ackP99Ms ? `p99; p50 is ${millis(s.ackP50Ms)}` : 'nothing published');
     set('stored', count(s.storedMessages), `${bytes(s.storedBytes)} in the store`);
     const ids = s.nodes.map((n) => n.id);
     const options = [...scope.options].slice(1).map((o) => o.value);

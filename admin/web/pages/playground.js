@@ -54,7 +54,7 @@ class Pane {
       this.rows,
       h('form', {onsubmit: (e) => { e.preventDefault(); this.publish(); }}, this.text, this.send, this.attach, this.pick));
     this.is('off');
-    this.note('Not connected. What is published meanwhile waits for it, once it has been connected before.');
+    this.note('Not connected yet. From its first connection on, what is published while it is away waits for it.');
   }
 
   is(state) {

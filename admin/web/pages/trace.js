@@ -153,9 +153,9 @@ function messages(events, follow) {
   }
   const rows = [...byId.values()].reverse().slice(0, 40).map((list) => {
     const last = list.at(-1);
-    const of = (step) => list.filter((e) => e.step === step).length;
+    const whom = (...steps) => new Set(list.filter((e) => steps.includes(e.step)).map((e) => e.who || e.conn)).size;
     return [h('button', {class: 'link mono', onclick: () => follow(last.messageId)}, last.messageId), last.topic, precise(Date.parse(list[0].at)),
-      count(of('sent') + of('replayed')), count(of('acked')), h('span', {class: `steptext ${tones[last.step] ?? ''}`}, names[last.step] ?? last.step)];
+      count(whom('sent', 'replayed', 'resent')), count(whom('acked')), h('span', {class: `steptext ${tones[last.step] ?? ''}`}, names[last.step] ?? last.step)];
   });
-  return table('Messages', [{name: 'messageId'}, {name: 'Topic'}, {name: 'First seen', class: 'tab'}, {name: 'Sent', num: true}, {name: 'Acked', num: true}, {name: 'Last step'}], rows);
+  return table('Messages', [{name: 'messageId'}, {name: 'Topic'}, {name: 'First seen', class: 'tab'}, {name: 'Sent to', num: true}, {name: 'Acked by', num: true}, {name: 'Last step'}], rows);
 }
