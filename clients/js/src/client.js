@@ -7,7 +7,7 @@ import { hashOf } from './crypto/sha256.js';
 import { FastPortError } from './errors.js';
 import { Sending } from './files/sending.js';
 import { toMemory } from './files/sinks.js';
-import { Chunks, openSource } from './files/source.js';
+import { Chunks, changed, openSource } from './files/source.js';
 import { MAX_PAYLOAD, checkText, checkTopic, isUUID, newUUID } from './frames.js';
 import { settingsOf } from './options.js';
 
@@ -109,6 +109,8 @@ export class FastPort {
     this.#throwIfClosed();
     checkTopic(topic);
     if (!this.#core.subs.claim(topic, use)) throw new FastPortError('subscribed', `${topic} has a handler already`, { topic });
+    const { files } = use;
+    if (files) this.#core.receiving.takeUp(topic, files).catch((err) => this.#core.fault(err));
     try {
       await this.#core.requests.topic('subscribe', topic, signal);
     } catch (err) {
@@ -179,11 +181,14 @@ export class FastPort {
    * @param {number} [options.size] bytes; needed for a stream
    * @param {string} [options.type] media type, sealed with the name
    * @param {string} [options.fileId] a UUID that was never used before. Default: random
+   * @param {string} [options.sha256] with the fileId of a file that an earlier process had begun to send on this topic: it goes on, where its receivers
+   *   stand, if this is the hash of its content (in hex, as progress told it); any other content is `source_changed`. The client must have the clientId
+   *   that it had. After a minute the receivers have given up, and it begins anew
    * @param {(p: import('./files/sending.js').FileProgress) => void} [options.onProgress]
    * @param {AbortSignal} [options.signal] cancels the transfer at its receivers
    * @returns {Promise<{ fileId: string, sha256: string }>} sha256 is empty where the source was read once
    */
-  async sendFile(source, topic, { name, size, type, fileId = newUUID(), onProgress, signal } = {}) {
+  async sendFile(source, topic, { name, size, type, fileId = newUUID(), sha256, onProgress, signal } = {}) {
     this.#throwIfClosed();
     checkTopic(topic);
     if (!isUUID(fileId)) throw new FastPortError('bad_request', 'fileId: takes a UUID in its 36 characters');
@@ -196,13 +201,14 @@ export class FastPort {
     try {
       const { suite } = this.#core;
       if (chunks.seekable && suite === 2) await chunks.digest(signal);
+      if (sha256 !== undefined && sha256 !== chunks.sha256) throw changed();
       const cipher = await fileCipher(ring, fileId, suite);
       chunks.sealWith(cipher);
       const about = suite === 1 ? { fileName: reader.name }
         : { meta: await cipher.sealMeta({ name: reader.name, size: reader.size, type: reader.type, sha256: chunks.sha256 }) };
       const init = { type: 'init_file', fileId, topic, fileSize: reader.size, totalChunks: chunks.total, ...about };
       signal?.throwIfAborted();
-      t = new Sending(init, chunks, reader.name, reader.size);
+      t = new Sending(init, chunks, reader.name, reader.size, sha256 !== undefined);
       signal?.addEventListener('abort', abort, { once: true });
       await this.#core.sending.run(t, this.#core.link.current, onProgress);
       return { fileId, sha256: chunks.sha256 };
@@ -221,7 +227,7 @@ export class FastPort {
    * @param {string} topic
    * @param {import('./files/receiving.js').FileTaker} handler
    * @param {object} [options]
-   * @param {(offer: import('./files/incoming.js').FileOffer) => unknown} [options.save]
+   * @param {import('./files/incoming.js').Save} [options.save]
    * @param {(p: import('./files/sending.js').FileProgress) => void} [options.onProgress]
    * @param {AbortSignal} [options.signal] gives the subscribing up
    * @returns {Promise<void>}

@@ -61,7 +61,8 @@ export class Core {
       ring, fault,
       allowLegacy: o.allowLegacy,
       handler: (topic) => this.subs.fileHandler(topic),
-      isCurrent: (k) => this.link.current === k,
+      clientId: o.clientId,
+      current: () => this.link.current,
     });
     this.link = new Link({
       settings: o, fault,

@@ -1,16 +1,9 @@
 // The same SDK in headless Chromium, imported from the node as a page would, by a page of another origin.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { randomBytes, createHash } from 'node:crypto';
-import { mkdtemp, open, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { browser, serveFile } from './browser.js';
 import { Relay } from './relay.js';
 import { Server, until } from './server.js';
-
-const MiB = 1 << 20;
 
 test('in a browser: both suites, a wrong key, a killed server, files, a move', async (t) => {
   const s = await Server.start(t);
@@ -91,62 +84,4 @@ test('in a browser: both suites, a wrong key, a killed server, files, a move', a
     assert.deepEqual(got.slice(0, -1), Array.from({ length: got.length - 1 }, (_, i) => `${i}`));
     assert.deepEqual(states, ['connected', 'connected', 'moved', 'moved']);
   });
-});
-
-test('examples/chat: two tabs talk over a reload of one, and exchange 100 MiB in little memory', async (t) => {
-  const s = await Server.start(t);
-  const context = await (await browser(t)).newContext();
-  const page = async (address) => {
-    const p = await context.newPage();
-    p.on('pageerror', (err) => assert.fail(err));
-    await p.goto(address);
-    await p.waitForSelector('body[data-ready]');
-    return p;
-  };
-  const said = (p, text) => p.waitForFunction((text) => document.getElementById('log').textContent.includes(text), text);
-  const say = async (p, text) => {
-    await p.fill('#text', text);
-    await p.press('#text', 'Enter');
-  };
-  const at = await serveFile(t, fileURLToPath(new URL('../../../examples/chat/index.html', import.meta.url)));
-  const ann = await page(at + '#server=' + s.http);
-  const ben = await page(ann.url());
-  await ann.fill('#name', 'Ann');
-  await say(ann, 'Hello, <b>Ben</b>!');
-  await said(ben, 'Ann: Hello, <b>Ben</b>!');
-
-  await ben.goto('about:blank');
-  await say(ann, 'Are you there?');
-  await ann.waitForFunction(() => !document.getElementById('log').textContent.includes('…'));
-  await ben.goBack();
-  await said(ben, 'Are you there?');
-  await ben.waitForSelector('body[data-ready]');
-  await say(ben, 'I am');
-  await said(ann, 'I am');
-
-  const dir = await mkdtemp(join(tmpdir(), 'fastport-js-browser-'));
-  t.after(() => rm(dir, { recursive: true, force: true }));
-  const path = join(dir, 'large.bin'), size = 100 * MiB, hash = createHash('sha256');
-  const f = await open(path, 'w');
-  for (let i = 0; i < size / MiB; i++) {
-    const piece = randomBytes(MiB);
-    hash.update(piece);
-    await f.write(piece);
-  }
-  await f.close();
-
-  const heaps = await Promise.all([ann, ben].map((p) => context.newCDPSession(p)));
-  let most = 0;
-  const watch = setInterval(() => heaps.forEach((h) => h.send('Runtime.getHeapUsage').then((h) => { most = Math.max(most, h.usedSize + (h.backingStorageSize ?? 0)); }, () => {})), 100);
-  await ann.setInputFiles('#file', path);
-  await ben.waitForSelector('#log a[download="large.bin"]', { timeout: 120_000 });
-  await said(ann, 'large.bin (sent)');
-  clearInterval(watch);
-  const digest = await ben.evaluate(async () => {
-    const file = await (await fetch(document.querySelector('#log a[download]').href)).arrayBuffer();
-    return [...new Uint8Array(await crypto.subtle.digest('SHA-256', file))].map((b) => b.toString(16).padStart(2, '0')).join('');
-  });
-  assert.equal(digest, hash.digest('hex'));
-  t.diagnostic(`heap of a tab at most ${(most / MiB).toFixed(1)} MiB`);
-  assert.ok(most > 0 && most < 64 * MiB, `heap of ${most} bytes`);
 });

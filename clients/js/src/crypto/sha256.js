@@ -42,6 +42,23 @@ export class Sha256 {
     return this;
   }
 
+  /**
+   * What it stands for so far, after whole blocks of 64 bytes: as JSON can have it, for restore.
+   * @returns {{ length: number, state: number[] }}
+   */
+  save() {
+    if (this.#held > 0) throw new RangeError('a hash is saved at the end of a block');
+    return { length: this.#length, state: [...this.#state] };
+  }
+
+  /** @param {{ length: number, state: number[] }} saved */
+  static restore({ length, state }) {
+    const sum = new Sha256();
+    sum.#state.set(state);
+    sum.#length = length;
+    return sum;
+  }
+
   /** The digest as lower-case hex. Nothing may be added after it. */
   hex() {
     return this.#digest ||= this.#finish();

@@ -43,7 +43,7 @@ export async function handleSink(directory, name, overwrite) {
  * @param {boolean} overwrite
  * @returns {Promise<FileSystemFileHandle>}
  */
-async function place(directory, handle, name, overwrite) {
+export async function place(directory, handle, name, overwrite) {
   let free = name;
   for (let n = 1; !overwrite && await exists(directory, free); n++) {
     if (n === MAX_NUMBER) throw new FastPortError('conflict', `file: there are too many of the name ${name}`);

@@ -24,12 +24,37 @@ import { sinkOf } from './sinks.js';
  * @property {boolean} legacy suite 1: the server saw the name, and nothing proves who sent it
  */
 
+/**
+ * Says where a file goes; null: nowhere. One that keeps files over the end of a page gets what it needs for that (null: the client has no
+ * clientId, nobody would come back), and has `left`, which gives what it kept for a subscriber's topic.
+ * @typedef {((offer: FileOffer, keep: { owner: Owner, init: ServerFrame } | null) => unknown) & { left?: (owner: Owner) => Promise<Kept[]> }} Save
+ */
+
+/**
+ * Whose file it is.
+ * @typedef {object} Owner
+ * @property {string} session
+ * @property {string} clientId
+ * @property {string} topic
+ */
+
+/**
+ * A file of which an earlier page had taken a part.
+ * @typedef {object} Kept
+ * @property {ServerFrame} init
+ * @property {number} next the first chunk that is not there
+ * @property {Sha256} sum of what is there
+ * @property {FileSink} sink
+ */
+
 // How often a file_ack goes out: often enough that a sender's window never runs dry.
 const ACK_EVERY = FILE_ACK_EVERY / 2;
 // How long nothing may come of a file: its sender may be away, and a receiver stand still.
 const GIVE_UP = SENDER_AWAY + RECEIVER_STALL;
 // Between two file_resume.
 const AGAIN = 500;
+// After how many chunks a sink that keeps files notes how far it is.
+const MARK_EVERY = FILE_WINDOW;
 
 /**
  * One file on its way in: a window of sealed chunks between the connection, and what opens and writes them.
@@ -42,7 +67,7 @@ export class Incoming {
   #total;
   #init;
   #wake = new Signal();
-  #sum = new Sha256();
+  #sum;
   #bytes = 0;
   /** @type {unknown} suite 1: a chunk did not open, see #open */
   #bad = null;
@@ -68,17 +93,24 @@ export class Incoming {
   #error = null;
 
   /**
-   * Takes a file from its init_file on: its chunks may come before that is opened.
+   * Takes a file from its init_file on: its chunks may come before that is opened. One of which a part is kept goes on behind that.
    * @param {ServerFrame} f
    * @param {Connection} k
+   * @param {Kept} [kept]
    */
-  constructor(f, k) {
+  constructor(f, k, kept) {
     this.offer = {
       fileId: f.fileId ?? '', topic: f.topic ?? '', fileName: f.fileName ?? '', size: f.fileSize ?? -1, type: '', sha256: '', legacy: f.meta === undefined,
     };
     this.#init = f;
     this.#conn = k;
     this.#total = f.totalChunks ?? 0;
+    this.#sum = kept?.sum ?? new Sha256();
+    if (!kept) return;
+    this.#sink = kept.sink;
+    this.#taken = kept.next;
+    this.#bytes = Math.min(kept.next * CHUNK_SIZE, f.fileSize ?? 0);
+    this.#restartOn(k);
   }
 
   get total() {
@@ -103,16 +135,14 @@ export class Incoming {
    * Takes the file to its end, and returns what its sink made of it.
    * @param {import('../crypto/keyring.js').KeyRing} ring
    * @param {boolean} allowLegacy
-   * @param {(offer: FileOffer) => unknown} save says where it goes; null: nowhere
+   * @param {(offer: FileOffer, init: ServerFrame) => unknown} save says where it goes; null: nowhere
    * @param {((p: import('./sending.js').FileProgress) => void) | undefined} onProgress
    */
   async run(ring, allowLegacy, save, onProgress) {
     const timer = setInterval(() => this.#check(), 1000);
     try {
       await this.#openOffer(ring, allowLegacy);
-      const to = await save(this.offer);
-      if (!to) throw declined();
-      this.#sink = sinkOf(to);
+      this.#sink ??= await this.#place(save);
       for (;;) {
         if (this.#error) throw this.#error;
         const payload = this.#queue[0];
@@ -133,6 +163,13 @@ export class Incoming {
     } finally {
       clearInterval(timer);
     }
+  }
+
+  /** @param {(offer: FileOffer, init: ServerFrame) => unknown} save */
+  async #place(save) {
+    const to = await save(this.offer, this.#init);
+    if (!to) throw declined();
+    return sinkOf(to);
   }
 
   /**
@@ -196,6 +233,7 @@ export class Incoming {
     this.#sum.update(plaintext);
     this.#bytes += size;
     await this.#sink?.write(plaintext); // whose memory is the sink's from here on
+    if (!last && (index + 1) % MARK_EVERY === 0) await this.#sink?.mark?.(index + 1, this.#sum.save());
   }
 
   /**
@@ -214,7 +252,7 @@ export class Incoming {
   async #finished() {
     if (!this.allTaken) return false;
     if (!this.#sink) return true; // committed
-    if (!this.#ended) return false;
+    if (!this.#ended && !this.offer.sha256) return false;
     await this.#commit(this.offer.sha256 || this.#hash);
     return true;
   }

@@ -20,7 +20,7 @@ import { Incoming } from './incoming.js';
  * What the application gave to onFile.
  * @typedef {object} FileHandler
  * @property {FileTaker} handler
- * @property {(offer: FileOffer) => unknown} save
+ * @property {import('./incoming.js').Save} save
  * @property {((p: import('./sending.js').FileProgress) => void) | undefined} onProgress
  */
 
@@ -34,6 +34,8 @@ export class Receivings {
   #list = new Map();
   /** @type {Map<string, number>} complete files and their chunks, the oldest first */
   #received = new Map();
+  /** @type {{ kept: import('./incoming.js').Kept, h: FileHandler }[]} parts of files that wait for a connection */
+  #kept = [];
   /** @type {Set<Promise<void>>} */
   #running = new Set();
   /** @type {unknown} no more are taken */
@@ -42,9 +44,10 @@ export class Receivings {
   /**
    * @param {{
    *   allowLegacy: boolean,
+   *   clientId: string,
    *   ring: () => import('../crypto/keyring.js').KeyRing,
    *   handler: (topic: string) => FileHandler | null,
-   *   isCurrent: (k: Connection) => boolean,
+   *   current: () => Connection | null,
    *   fault: (err: unknown) => void,
    * }} c
    */
@@ -61,7 +64,7 @@ export class Receivings {
     const { fileId = '', topic = '' } = f;
     const known = this.#list.get(fileId);
     if (known) { // its sender came back to a server that did not know it
-      const extra = known.restart(k, this.#c.isCurrent(k));
+      const extra = known.restart(k, this.#c.current() === k);
       if (extra) leave(extra, fileId, topic);
       return;
     }
@@ -80,8 +83,32 @@ export class Receivings {
       this.#tell(new FastPortError('quota_exceeded', 'file: too many at once'), { fileId, topic, fileName: '' });
       return;
     }
-    const t = new Incoming(f, k);
-    this.#list.set(fileId, t);
+    this.#take(new Incoming(f, k), h);
+  }
+
+  /**
+   * Goes on with what an earlier page had taken of a topic's files.
+   * @param {string} topic
+   * @param {FileHandler} h
+   */
+  async takeUp(topic, h) {
+    if (!h.save.left || !this.#c.clientId) return;
+    const left = await h.save.left(this.#owner(topic));
+    this.#kept.push(...left.map((kept) => ({ kept, h })));
+    this.move(this.#c.current());
+  }
+
+  /** @param {string} topic */
+  #owner(topic) {
+    return { session: this.#c.ring().session, clientId: this.#c.clientId, topic };
+  }
+
+  /**
+   * @param {Incoming} t
+   * @param {FileHandler} h
+   */
+  #take(t, h) {
+    this.#list.set(t.offer.fileId, t);
     const running = this.#run(t, h).finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
@@ -93,7 +120,9 @@ export class Receivings {
   async #run(t, h) {
     let data;
     try {
-      data = await t.run(this.#c.ring(), this.#c.allowLegacy, h.save, h.onProgress);
+      const save = (/** @type {FileOffer} */ offer, /** @type {ServerFrame} */ init) =>
+        h.save(offer, this.#c.clientId ? { owner: this.#owner(offer.topic), init } : null);
+      data = await t.run(this.#c.ring(), this.#c.allowLegacy, save, h.onProgress);
     } catch (err) {
       this.#remove(t, err);
       this.#tell(err, t.offer);
@@ -170,6 +199,13 @@ export class Receivings {
    */
   move(k) {
     for (const t of this.#list.values()) t.move(k);
+    if (!k) return;
+    for (const { kept, h } of this.#kept.splice(0)) {
+      const { fileId = '', topic = '' } = kept.init;
+      const known = this.#error || this.#list.has(fileId) || this.#received.has(fileId) || this.#c.handler(topic) !== h;
+      if (known) void kept.sink.abort(new FastPortError('closed', 'it came otherwise'));
+      else this.#take(new Incoming(kept.init, k, kept), h);
+    }
   }
 
   /** @param {Connection} k */

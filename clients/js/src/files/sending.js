@@ -15,6 +15,7 @@ import { goneBack } from './source.js';
  * @property {number} size bytes in all
  * @property {number} done bytes that every receiver has written (sending), or that are written here (receiving)
  * @property {number} [receivers] sending only: how many are taking it
+ * @property {string} [sha256] sending only: of the content, in hex; empty where the source is read once
  */
 
 // How many chunks of one file go out before something else may.
@@ -64,13 +65,18 @@ export class Sending {
    * @param {import('./source.js').Chunks} chunks
    * @param {string} name
    * @param {number} size
+   * @param {boolean} begun an earlier process has sent some of it
    */
-  constructor(init, chunks, name, size) {
+  constructor(init, chunks, name, size, begun) {
     this.#init = init;
     this.#chunks = chunks;
     this.#name = name;
     this.#size = size;
     if (chunks.total === 0) this.#hash = chunks.end();
+    if (!begun) return;
+    this.#resumed = true;
+    this.#high = chunks.total;
+    this.#away = performance.now();
   }
 
   get id() {
@@ -118,6 +124,7 @@ export class Sending {
   #progress() {
     return {
       fileId: this.id, fileName: this.#name, size: this.#size, done: Math.min(this.#size, this.#acked * CHUNK_SIZE), receivers: this.#receivers,
+      sha256: this.#chunks.sha256,
     };
   }
 

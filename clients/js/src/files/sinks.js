@@ -11,6 +11,8 @@ import { FastPortError } from '../errors.js';
  * @property {(piece: Bytes) => unknown} write the piece is the sink's to keep
  * @property {() => unknown} close the content is whole and right. What it returns, or its promise, is handed to the handler of onFile
  * @property {(reason: Error) => unknown} abort the rest will never come
+ * @property {(next: number, sum: { length: number, state: number[] }) => unknown} [mark] all chunks before next are written, and this is their hash so far:
+ *   for a sink that keeps files over the end of a page
  */
 
 /**
@@ -83,8 +85,10 @@ export function toDirectory(directory, { overwrite = false, maxSize = Infinity }
  * A `save` for onFile that streams each file to the disk space that a browser gives to a page; the handler gets a File, to be shown, or to be
  * given to the user as a download. A browser without such space, and Node, keep it in memory, bounded as toMemory does: `onFallback` is told
  * so once.
+ *
+ * Where the client has a clientId, a file outlives its page: one that comes again within half a minute with the same clientId goes on where the file stood.
  * @param {{ folder?: string, limit?: number, onFallback?: (why: string) => void }} [options] folder: default `fastport`
- * @returns {(offer: FileOffer) => Promise<FileSink | null>}
+ * @returns {import('./incoming.js').Save}
  */
 export function toBrowserStorage({ folder = 'fastport', limit = MEMORY, onFallback = (why) => console.warn('fastPort:', why) } = {}) {
   /** @type {Promise<FileSystemDirectoryHandle | null> | undefined} */
@@ -100,10 +104,23 @@ export function toBrowserStorage({ folder = 'fastport', limit = MEMORY, onFallba
     onFallback(`no disk space for files here: they are kept in memory, up to ${limit} bytes each`);
     return null;
   };
-  return async (offer) => {
-    const handle = await (opened ??= open());
-    if (handle) return toDirectory(handle)(offer);
-    const memory = toMemory({ limit })(offer);
-    return { ...memory, close: () => new File([/** @type {Bytes} */ (memory.close())], offer.fileName, { type: offer.type }) };
+  /** @type {Promise<import('./parts.js').Parts | null> | undefined} what keeps files over the end of the page; null: the browser cannot */
+  let kept;
+  const keeps = async () => {
+    if (typeof Worker !== 'function' || !await (opened ??= open())) return null;
+    return new (await import('./parts.js')).Parts(folder);
   };
+  /** @type {import('./incoming.js').Save} */
+  const save = async (offer, keep) => {
+    const handle = await (opened ??= open());
+    if (!handle) {
+      const memory = toMemory({ limit })(offer);
+      return { ...memory, close: () => new File([/** @type {Bytes} */ (memory.close())], offer.fileName, { type: offer.type }) };
+    }
+    const parts = keep && await (kept ??= keeps());
+    const part = parts ? await parts.begin({ ...keep, fileName: offer.fileName }).catch(() => null) : null;
+    return part ?? toDirectory(handle)(offer);
+  };
+  save.left = async (owner) => await (await (kept ??= keeps()))?.left(owner).catch(() => []) ?? [];
+  return save;
 }

@@ -239,7 +239,7 @@ class Marks {
 }
 
 export const goneBack = () => new FastPortError('stalled', 'file: a receiver has lost more than can be sent again');
-const changed = () => new FastPortError('source_changed', 'file: it changed while it was sent');
+export const changed = () => new FastPortError('source_changed', 'file: it is not what it was when it was begun');
 
 /** @param {string} message */
 const bad = (message) => new FastPortError('bad_request', message);
