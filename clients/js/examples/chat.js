@@ -40,11 +40,10 @@ await delay(1000); // Wait for subscription
 await alice.emit('chat/room1', 'Hello Bob!');
 
 // 6. Send a file
-bob.onFile('files/shared', (fileName, fileData) => {
+await bob.onFile('files/shared', (fileName, fileData) => {
   console.log(`[Bob received file]: ${fileName} (${fileData.length} bytes)`);
   writeFileSync(`received_${fileName}`, fileData);
 });
-await delay(1000); // Wait for subscription
 
 await alice.sendFile('document.pdf', 'files/shared');
 
