@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -57,6 +58,25 @@ func (d directive) uri(io bool) string {
 	return d.URI
 }
 
+// read is the whole package, read once for all tests.
+var read = sync.OnceValues(func() ([]source, error) {
+	all, err := files("lib", "test", "example", "../../examples/flutter")
+	if err != nil {
+		return nil, err
+	}
+	return outline(append(all, "README.md", "../../examples/flutter/README.md")...)
+})
+
+// dart is what was read of the package's own files.
+func dart(t *testing.T) []source {
+	t.Helper()
+	all, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(s source) bool { return strings.HasPrefix(s.Name, "..") || strings.HasSuffix(s.Name, ".md") })
+}
+
 func TestMain(m *testing.M) {
 	if out, err := install(); err != nil {
 		fmt.Fprintf(os.Stderr, "npm ci: %v\n%s", err, out)
@@ -78,29 +98,21 @@ func install() ([]byte, error) {
 }
 
 // outline reads files with the parser.
-func outline(t *testing.T, files ...string) []source {
-	t.Helper()
-	if len(files) == 0 {
-		t.Fatal("no files")
-	}
-	cmd := exec.CommandContext(t.Context(), "node", append([]string{"tool/outline.js"}, files...)...)
+func outline(files ...string) (sources []source, err error) {
+	cmd := exec.Command("node", append([]string{"tool/outline.js"}, files...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("outline.js: %v", err)
+		return nil, fmt.Errorf("outline.js: %w", err)
 	}
-	var sources []source
-	if err := json.Unmarshal(out, &sources); err != nil {
-		t.Fatal(err)
-	}
-	return sources
+	err = json.Unmarshal(out, &sources)
+	return sources, err
 }
 
-// files lists the Dart of the package, and with more that of folders beside it.
-func files(t *testing.T, more ...string) []string {
-	t.Helper()
-	var found []string
-	for _, dir := range append([]string{"lib", "test", "example"}, more...) {
+// files lists the Dart in folders.
+func files(dirs ...string) (found []string, err error) {
+	for _, dir := range dirs {
+		before := len(found)
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && strings.HasSuffix(path, ".dart") {
 				found = append(found, filepath.ToSlash(path))
@@ -108,15 +120,21 @@ func files(t *testing.T, more ...string) []string {
 			return err
 		})
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
+		}
+		if len(found) == before {
+			return nil, fmt.Errorf("%s: there is no Dart", dir)
 		}
 	}
-	return found
+	return found, nil
 }
 
 func TestSDK_EveryFileParses(t *testing.T) {
-	all := append(files(t, "../../examples/flutter"), "README.md", "../../examples/flutter/README.md")
-	for _, s := range outline(t, all...) {
+	all, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
 		for _, e := range s.Errors {
 			t.Errorf("%s:%d: %s: %q", s.Name, e.Line, e.What, e.Text)
 		}
@@ -125,6 +143,8 @@ func TestSDK_EveryFileParses(t *testing.T) {
 
 // TestParser_TellsAnError: a parser that took everything would make of the tests here so much air.
 func TestParser_TellsAnError(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
 	for name, text := range map[string]string{
 		"brace.dart":    "void main() {\n  print('a');\n",
 		"call.dart":     "void main() {\n  print('a' 'b', );\n  final x = (1;\n}\n",
@@ -132,12 +152,19 @@ func TestParser_TellsAnError(t *testing.T) {
 		"arguments.md":  "```dart\nawait client.emit('a' 'b' c);\n```\n",
 		"unclosed.dart": "final a = 'b;\n",
 	} {
-		path := filepath.Join(t.TempDir(), name)
+		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if s := outline(t, path); len(s) != 1 || len(s[0].Errors) == 0 {
-			t.Errorf("%s: no error was found", name)
+		paths = append(paths, path)
+	}
+	sources, err := outline(paths...)
+	if err != nil || len(sources) != len(paths) {
+		t.Fatalf("%d of %d were read: %v", len(sources), len(paths), err)
+	}
+	for _, s := range sources {
+		if len(s.Errors) == 0 {
+			t.Errorf("%s: no error was found", filepath.Base(s.Name))
 		}
 	}
 }
@@ -160,7 +187,7 @@ func TestSDK_ImportsResolve(t *testing.T) {
 	for _, m := range dependency.FindAllStringSubmatch(runs, -1) {
 		asked[m[1]] = true
 	}
-	sources := outline(t, files(t)...)
+	sources := dart(t)
 	declares := map[string][]string{}
 	for _, s := range sources {
 		declares[s.Name] = s.Declares
@@ -250,7 +277,7 @@ func byName(sources []source) map[string]source {
 
 // TestSDK_WebSeesNoIO: what Flutter compiles for browsers reaches neither dart:io nor its like, and elsewhere no file lies idle.
 func TestSDK_WebSeesNoIO(t *testing.T) {
-	sources := byName(outline(t, files(t)...))
+	sources := byName(dart(t))
 	web, disk := reach(sources, false), reach(sources, true)
 	for _, barred := range []string{"dart:io", "dart:ffi", "dart:isolate", "dart:mirrors", "dart:html", "dart:js"} {
 		if web[barred] {
@@ -270,7 +297,7 @@ func TestSDK_WebSeesNoIO(t *testing.T) {
 // TestSDK_NamesAreInReach: a type of the package is used only where it is declared or imported, and no import of one of its files is for
 // nothing. Where the other names come from, values and functions, is for the analyzer.
 func TestSDK_NamesAreInReach(t *testing.T) {
-	sources := byName(outline(t, files(t)...))
+	sources := byName(dart(t))
 	at := map[string][]string{} // by type: where it is declared
 	for _, s := range sources {
 		for _, name := range s.Declares {
@@ -330,7 +357,7 @@ func bringsExtension(name string) bool {
 
 // TestSDK_HasTheCallsOfTheFirstClient: names and parameters that programs written for it use.
 func TestSDK_HasTheCallsOfTheFirstClient(t *testing.T) {
-	members := byName(outline(t, "lib/src/client.dart"))["lib/src/client.dart"].Members["FastPort"]
+	members := byName(dart(t))["lib/src/client.dart"].Members["FastPort"]
 	for name, parameters := range map[string]string{
 		"FastPort":             "serverUrl sessionName password aesKey",
 		"init":                 "",

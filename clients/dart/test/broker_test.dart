@@ -52,7 +52,9 @@ void main() {
       expect(await text.future, 'Hello 👋');
       final content = randomBytes(200000);
       await alice.sendFile(content, 'files', name: 'a.bin');
-      expect(await file.future, ('a.bin', content));
+      final (name, data) = await file.future;
+      expect(name, 'a.bin');
+      expect(data, content);
     });
   }
 

@@ -201,8 +201,8 @@ class FastPort {
     checkText('messageId', id, 64);
     if (qos != 0 && qos != 1) throw FastPortException('bad_request', 'qos: takes 0 or 1');
     final payload = switch (data) {
-      String() => utf8.encode(data),
-      List<int>() => bytesOf(data),
+      final String text => utf8.encode(text),
+      final List<int> bytes => bytesOf(bytes),
       _ => throw FastPortException('bad_request', 'data: takes a String or bytes; an object goes as jsonEncode(object)'),
     };
     final limit = _core.login.limits?.maxPayload ?? Wire.maxPayload;
@@ -222,12 +222,17 @@ class FastPort {
   ///
   /// [type]: its media type, sealed with the name. [fileId]: a UUID that was never used before, else a random one. [cancel] cancels
   /// the transfer at its receivers.
+  ///
+  /// [sha256], with the [fileId] of a file that an earlier process had begun to send on this topic: it goes on, where its receivers stand, if this
+  /// is the hash of its content (in hex, as progress told it); any other content is `source_changed`. The client must have the clientId that it
+  /// had. After a minute the receivers have given up, and it begins anew.
   Future<String> sendFile(
     Object source,
     String topic, {
     String? name,
     String type = '',
     String? fileId,
+    String? sha256,
     void Function(FileProgress progress)? onProgress,
     Future<void>? cancel,
   }) async {
@@ -245,10 +250,11 @@ class FastPort {
       t?.fail(cancelled());
     }
 
-    cancel?.then((_) => give(), onError: (Object _) => give());
+    if (cancel != null) unawaited(cancel.then((_) => give(), onError: (Object _) => give()));
     try {
       final chunks = Chunks(from, await FileCipher.of(ring, id, suite));
       if (from.seekable && suite == 2) await chunks.digest(stopped: () => given);
+      if (sha256 != null && sha256 != chunks.sha256) throw changed();
       final ClientFrame init = {
         'type': 'init_file',
         'fileId': id,
@@ -259,7 +265,7 @@ class FastPort {
       };
       if (given) throw cancelled();
       _throwIfClosed();
-      t = Sending(id, topic, init, chunks, from.name, from.size);
+      t = Sending(id, topic, init, chunks, from.name, from.size, begun: sha256 != null);
       await _core.sending.run(t, _core.link.current, onProgress);
       return id;
     } finally {

@@ -186,8 +186,11 @@ class Connection {
       fail(FastPortException('disconnected', 'the connection failed: ${reasonOf(cause)}', cause: cause));
     }
     _writing = false;
-    if (_again && !isDown) return wake();
-    _releaseFlushers();
+    if (_again && !isDown) {
+      wake();
+    } else {
+      _releaseFlushers();
+    }
   }
 
   void _releaseFlushers() {

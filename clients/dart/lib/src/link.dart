@@ -38,6 +38,8 @@ abstract interface class Duties implements Owner {
 
 // How long a connection must have held for the backoff to start anew, in ms.
 const _stable = 10000;
+// How long a login that was given up may still be dealt with by a server that is busy, in ms.
+const _lateLogin = 60000;
 
 /// Keeps one connection up, at the first of the servers that takes it, until it is ended or for a reason that trying again
 /// cannot mend.
@@ -64,6 +66,9 @@ class Link {
 
   /// A pause between tries.
   Completer<bool>? _pausing;
+
+  /// When logins that were not answered were given up: each may yet take over the connection that was made in its stead, once.
+  List<int> _unanswered = [];
 
   /// Completes when the one before has been closed.
   Future<void> _retired = Future.value();
@@ -129,8 +134,8 @@ class Link {
     var err = k.error!;
     final closeCode = err.closeCode;
     if (closeCode == CloseCode.takenOver) {
-      err = k.moving // by a connection of our own whose login was then lost
-          ? FastPortException('disconnected', 'connection lost while it moved')
+      err = _tookOver() || k.moving // by a connection of our own whose login was then lost
+          ? FastPortException('disconnected', 'connection lost to an earlier login of this client')
           : FastPortException('taken_over', 'a newer connection uses this clientId');
     }
     if (error != null || isFatal(err)) {
@@ -154,6 +159,19 @@ class Link {
       end(_typed(cause));
       return null;
     }
+  }
+
+  /// Those that a server may still deal with.
+  List<int> _lateLogins() => [
+        for (final at in _unanswered)
+          if (monotonic() - at < _lateLogin) at,
+      ];
+
+  /// May the newer connection be a login of our own? Then that is told.
+  bool _tookOver() {
+    final late = _lateLogins();
+    _unanswered = late.skip(1).toList();
+    return late.isNotEmpty;
   }
 
   void _attach(Connection k) {
@@ -227,10 +245,10 @@ class Link {
       if (error case final ended?) throw ended;
       return k;
     } catch (err) {
-      // The server has said that it did not log this one in.
-      if (old != null && err is FastPortException && err.code != 'disconnected' && err.code != 'no_answer') {
-        old.moving = wasMoving;
-      }
+      // Refused: the server has not logged this one in.
+      final refused = err is FastPortException && err.code != 'disconnected' && err.code != 'no_answer';
+      if (!refused) _unanswered = [..._lateLogins(), monotonic()];
+      if (old != null && refused) old.moving = wasMoving;
       k.fail(_typed(err));
       rethrow;
     }

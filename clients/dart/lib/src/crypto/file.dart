@@ -62,7 +62,7 @@ final class FileCipher {
 
   /// The newest key's cipher of suite 2 for a file, or suite 1's, which is the same for all.
   static Future<FileCipher> of(KeyRing ring, String fileId, int suite) async =>
-      suite == 1 ? FileCipher.suite1(ring) : _of(ring, ring.newest, fileId);
+      suite == 1 ? FileCipher.suite1(ring) : await _of(ring, ring.newest, fileId);
 
   FileCipher.suite1(KeyRing ring) : this._(ring.newest.cbc, legacy: true);
 

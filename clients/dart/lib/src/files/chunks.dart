@@ -25,7 +25,9 @@ class Chunks {
   final Sha256Sum _whole = Sha256Sum();
   String? _end;
   int _at = 0;
-  String _sha256 = '';
+
+  /// Of all, where it was read before; else empty.
+  String sha256 = '';
 
   bool get seekable => _source.seekable;
 
@@ -39,12 +41,12 @@ class Chunks {
       _marks.check(i, piece);
     }
     _at = 0;
-    _sha256 = whole.finish();
+    sha256 = whole.finish();
   }
 
   /// The `meta` of init_file.
   Future<String> meta(String type) =>
-      _cipher.sealMeta(Meta(name: _source.name, size: _source.size, type: type, sha256: _sha256));
+      _cipher.sealMeta(Meta(name: _source.name, size: _source.size, type: type, sha256: sha256));
 
   /// A chunk as a binary frame. The chunks are asked for in order, except after going back.
   Future<Uint8List> frame(String fileId, int index) async {
@@ -64,7 +66,7 @@ class Chunks {
     } catch (cause) {
       throw FastPortException('source_changed', 'file: it cannot be read: $cause', cause: cause);
     }
-    if (piece.length != n) throw _changed();
+    if (piece.length != n) throw changed();
     _at = index + 1;
     return piece;
   }
@@ -87,7 +89,7 @@ class _Marks {
     final at = index * _mark;
     if (index < _count) {
       for (var i = 0; i < _mark; i++) {
-        if (mark[i] != _marks[at + i]) throw _changed();
+        if (mark[i] != _marks[at + i]) throw changed();
       }
       return false;
     }
@@ -101,4 +103,4 @@ class _Marks {
 FastPortException goneBack() =>
     FastPortException('stalled', 'file: a receiver has lost more than can be sent again');
 
-FastPortException _changed() => FastPortException('source_changed', 'file: it changed while it was sent');
+FastPortException changed() => FastPortException('source_changed', 'file: it is not what it was when it was begun');

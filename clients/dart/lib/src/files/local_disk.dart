@@ -38,7 +38,14 @@ class _DiskSource implements FileSource {
   @override
   Future<Uint8List> read(int at, int n) async {
     await _file.setPosition(at);
-    return _file.read(n); // what is less than n is told from the end by its caller
+    final piece = Uint8List(n);
+    var have = 0;
+    while (have < n) {
+      final more = await _file.readInto(piece, have);
+      if (more == 0) break;
+      have += more;
+    }
+    return Uint8List.sublistView(piece, 0, have);
   }
 
   @override

@@ -6,6 +6,7 @@ final class FileProgress {
     required this.size,
     required this.done,
     this.receivers,
+    this.sha256 = '',
   });
 
   final String fileId;
@@ -19,4 +20,7 @@ final class FileProgress {
 
   /// Sending only: how many are taking it.
   final int? receivers;
+
+  /// Sending only: of the content, in hex; empty where the source is read once.
+  final String sha256;
 }

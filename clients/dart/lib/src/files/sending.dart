@@ -19,8 +19,13 @@ const _again = 500;
 
 /// One file on its way out: a window of sealed chunks between its source and the connection.
 class Sending {
-  Sending(this.id, this._topic, this._init, this._chunks, this._name, this._size) {
+  /// [begun]: an earlier process has sent some of it.
+  Sending(this.id, this._topic, this._init, this._chunks, this._name, this._size, {required bool begun}) {
     if (_chunks.total == 0) _hash = _chunks.end();
+    if (!begun) return;
+    _resumed = true;
+    _high = _chunks.total;
+    _away = monotonic();
   }
 
   final String id;
@@ -64,7 +69,14 @@ class Sending {
         final done = min(_size, _acked * Wire.chunkSize);
         if (onProgress != null && told != (done, _receivers)) {
           told = (done, _receivers);
-          onProgress(FileProgress(fileId: id, fileName: _name, size: _size, done: done, receivers: _receivers));
+          onProgress(FileProgress(
+            fileId: id,
+            fileName: _name,
+            size: _size,
+            done: done,
+            receivers: _receivers,
+            sha256: _chunks.sha256,
+          ));
         }
         if (_error case final err?) throw err;
         if (_done) return;

@@ -39,9 +39,9 @@ abstract interface class FileSource {
 /// What sendFile takes, as a source. [name] counts more than what the source says.
 Future<FileSource> openSource(Object from, String? name) async {
   final source = switch (from) {
-    String() => await openPath(from),
-    FileSource() => from,
-    List<int>() => FileSource.bytes(from, name: name ?? ''),
+    final String path => await openPath(path),
+    final FileSource source => source,
+    final List<int> bytes => FileSource.bytes(bytes, name: name ?? ''),
     _ => throw FastPortException('bad_request', 'file: takes a path, bytes or a FileSource'),
   };
   final named = name == null ? source : _Named(source, name);
