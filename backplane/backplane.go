@@ -79,7 +79,7 @@ const (
 	SessionDropped   CommandKind = iota + 1 // close its connections with 4003, forget it
 	SessionSuspended                        // the same, it may come back
 	SessionChanged                          // drop it from caches
-	TakeOver                                // stop this subscriber, flush, and answer Released
+	TakeOver                                // stop this subscriber, flush, and answer Released; without a Token: look who is newer
 	Released
 	Asked // by an operator, through the sending node: answer Answered
 	Answered

@@ -367,3 +367,50 @@ func TestOwn_IsNotSentToItsPublisherThroughAnotherNode(t *testing.T) {
 		far.connect("s", "c:x", 2).wantGot("")
 	})
 }
+
+// A node that is back after its lease answers too: it says nothing of the one that has the client.
+func TestTakeOver_WaitsForTheNodesThatAreThere(t *testing.T) {
+	onBed(t, func(b *bed) {
+		near, _, durable, _, sender := two(b)
+		third := b.node()
+		third.plane.set(func(p *faultyPlane) { p.frozen = true })
+		time.Sleep(11 * time.Second) // its lease has ended
+		sender.publish("t", "m1")
+		durable.ack("m1")
+		b.store.mu.Lock()
+		b.store.settling = 300 * time.Millisecond
+		b.store.mu.Unlock()
+		third.plane.set(func(p *faultyPlane) { p.frozen = false })
+		if ids, err := near.others(b.Context()); err != nil || len(ids) != 1 {
+			t.Fatalf("the others are %v (%v), want the one that has the client", ids, err)
+		}
+		next := near.logIn("a")
+		time.Sleep(time.Second)
+		next.wantGot("")
+	})
+}
+
+// The node that has the client is busy with it for longer than it is waited for: it finds afterwards that it is over.
+func TestTakeOver_OfABusyConnectionIsMadeUpFor(t *testing.T) {
+	for version := 1; version <= 2; version++ {
+		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
+			onBed(t, func(b *bed) {
+				near, far, durable, _, sender := two(b)
+				old := far.connect("s", "c:a", version)
+				durable.wantClosed(protocol.CloseTakenOver)
+				far.plane.set(func(p *faultyPlane) { p.fenceless = true })
+				old.hand(`{"type":"subscribe","topic":"u"}`) // for 3 s
+				next := near.logIn("a")
+				time.Sleep(3500 * time.Millisecond)
+				far.plane.set(func(p *faultyPlane) { p.fenceless = false })
+				if version == 1 {
+					old.send(`{"type":"subscribe","topic":"t"}`)
+				}
+				sender.publish("t", "m1")
+				old.wantClosed(protocol.CloseTakenOver)
+				old.wantGot("")
+				next.wantGot("m1")
+			})
+		})
+	}
+}

@@ -22,8 +22,9 @@ type Conn struct {
 	from   netip.Addr
 
 	// Owned by the frame loop: one goroutine at a time, cold frames included.
-	bad   uint8 // bad frames in a row
-	begun bool  // an init has been taken
+	bad   uint8            // bad frames in a row
+	begun bool             // an init has been taken
+	held  map[string]int64 // version 1: the attach numbers that it came with, of a client's topics that it has not asked for
 
 	// Set before ready is, constant afterwards.
 	tenant  *tenant

@@ -21,11 +21,12 @@ type drain struct {
 func (n *Node) drainAll(ctx context.Context, t *topic, row storage.Subscription) {
 	ctx, cancel := context.WithTimeout(ctx, fencePatience)
 	defer cancel()
-	var others func()
+	var others func() bool
 	// A row that was there before is positioned where it was.
 	if fresh := row.Attach == 1 && row.Settled.Covers(1, row.Head); fresh && row.Head > 0 && n.peers.Load() > 0 {
-		others = n.ask(ctx, backplane.Command{Kind: backplane.Drain, Session: t.tenant.id, Name: t.tenant.name, Body: t.name},
-			int(n.peers.Load()))
+		if ids, err := n.others(ctx); err == nil {
+			others = n.ask(ctx, backplane.Command{Kind: backplane.Drain, Session: t.tenant.id, Name: t.tenant.name, Body: t.name}, ids)
+		}
 	}
 	t.drain(ctx)
 	if others != nil {

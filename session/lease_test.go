@@ -157,8 +157,8 @@ func TestLink_BackFindsWhoWasTakenOverMeanwhile(t *testing.T) {
 func TestTakeOver_AnswersToAnotherNodeDoNotCount(t *testing.T) {
 	onBed(t, func(b *bed) {
 		near, far := b.node(), b.node()
-		mine, _ := near.releases.expect(1)
-		theirs, _ := far.releases.expect(1)
+		mine, _ := near.releases.expect([]string{"n2"})
+		theirs, _ := far.releases.expect([]string{"n1"})
 		if mine == theirs {
 			t.Errorf("both wait for answers to %d", mine)
 		}

@@ -93,7 +93,7 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 		}
 	}()
 	s := t.subscriber(key)
-	bump := true
+	bump, unanswered := true, false
 	switch here := t.connsOf(s); {
 	case s.client():
 		for _, old := range here {
@@ -102,8 +102,9 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 			resumed = true
 		}
 		// Even so: another node may hold a newer one, whose take-over did not get here.
-		if alone.heard() && c.node.takeOver(ctx, t, key) {
-			resumed = true
+		if alone.heard() {
+			held, released := c.node.takeOver(ctx, t, key)
+			resumed, unanswered = resumed || held, !released
 		}
 	case len(here) > 0:
 		bump = false
@@ -112,6 +113,10 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 	}
 	if rows, err = c.node.store.Attach(ctx, t.id, key, bump); err != nil {
 		return nil, nil, false, errStore
+	}
+	if unanswered {
+		// It is busy with the subscriber, or was not heard: it finds in the rows, which name the newest, that it is over.
+		c.node.bus.Tell(ctx, backplane.Command{Kind: backplane.TakeOver, Session: t.id, Name: t.name, Subscriber: string(key), Node: c.node.cfg.NodeID})
 	}
 	if c.client != "" && c.user != "" && t.wakes.Load() {
 		if err = c.own(ctx, key, c.user); err != nil {
@@ -153,6 +158,12 @@ func (c *Conn) welcome(row storage.Session, rows []storage.Subscription, resumed
 	c.ready.Store(true)
 	c.counts()
 	if c.version < protocol.Version2 {
+		if c.subscriber != nil && c.subscriber.client() {
+			c.held = make(map[string]int64, len(rows))
+			for _, r := range rows {
+				c.held[r.Topic.Name] = r.Attach
+			}
+		}
 		return
 	}
 	for _, r := range rows {
@@ -175,42 +186,50 @@ func (c *Conn) fail(f *protocol.ClientFrame, err error) {
 // takeOverPatience bounds the wait for other nodes.
 const takeOverPatience = 2 * time.Second
 
-// takeOver has other nodes let go of a subscriber, if one holds it. It reports whether one did.
-func (n *Node) takeOver(ctx context.Context, t *tenant, key storage.Subscriber) bool {
+// takeOver has other nodes let go of a subscriber, if one holds it. It reports whether one did, and whether all of them
+// have said so.
+func (n *Node) takeOver(ctx context.Context, t *tenant, key storage.Subscriber) (held, released bool) {
 	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
 	defer cancel()
 	if !n.elsewhere(ctx, t, key) {
-		return false
+		return false, true
 	}
-	nodes, err := n.bus.Nodes(ctx)
+	others, err := n.others(ctx)
 	if err != nil {
-		return true
+		return true, false
 	}
-	others := 0
-	for _, other := range nodes {
-		if other.ID != n.cfg.NodeID {
-			others++
-		}
-	}
-	n.ask(ctx, backplane.Command{Kind: backplane.TakeOver, Session: t.id, Name: t.name, Subscriber: string(key)}, others)()
-	return true
+	return true, n.ask(ctx, backplane.Command{Kind: backplane.TakeOver, Session: t.id, Name: t.name, Subscriber: string(key)}, others)()
 }
 
-// ask tells all others something. What it returns waits until so many have answered that it is done, for
-// takeOverPatience at most.
-func (n *Node) ask(ctx context.Context, c backplane.Command, others int) (wait func()) {
+// others are the ids of the other living nodes.
+func (n *Node) others(ctx context.Context) (ids []string, err error) {
+	nodes, err := n.bus.Nodes(ctx)
+	for _, other := range nodes {
+		if other.ID != n.cfg.NodeID {
+			ids = append(ids, other.ID)
+		}
+	}
+	return ids, err
+}
+
+// ask tells all others something. What it returns waits until these have answered that it is done, for
+// takeOverPatience at most, and reports whether they have.
+func (n *Node) ask(ctx context.Context, c backplane.Command, others []string) (wait func() bool) {
 	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
 	token, released := n.releases.expect(others)
 	c.Node, c.Token = n.cfg.NodeID, token
 	err := n.bus.Tell(ctx, c)
-	return func() {
+	return func() bool {
 		defer cancel()
 		defer n.releases.forget(token)
-		if err == nil && others > 0 {
-			select {
-			case <-released:
-			case <-ctx.Done():
-			}
+		if err != nil || len(others) == 0 {
+			return err == nil
+		}
+		select {
+		case <-released:
+			return true
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
@@ -223,12 +242,21 @@ func (n *Node) elsewhere(ctx context.Context, t *tenant, key storage.Subscriber)
 	return err == nil && len(list) == 1 && list[0]
 }
 
-// release answers another node's TakeOver: it stops the subscriber here, and says so when its acks are in the store.
+// release answers another node's TakeOver: it stops the subscriber here, and says so when its acks are in the store. Who
+// waits no more, and sends no token, has written who is the newest: the rows are looked at.
 func (n *Node) release(ctx context.Context, cmd *backplane.Command) {
 	ctx, cancel := context.WithTimeout(ctx, takeOverPatience)
 	defer cancel()
 	key := storage.Subscriber(cmd.Subscriber)
-	if t := n.tenantByID(cmd.Session); t != nil {
+	t := n.tenantByID(cmd.Session)
+	if cmd.Token == 0 {
+		if t != nil && t.known(key) != nil {
+			t.look(t.known(key))
+			n.cursors.soon()
+		}
+		return
+	}
+	if t != nil {
 		done, err := n.turns.take(ctx, turn{t.id, key})
 		if err != nil {
 			return

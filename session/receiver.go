@@ -53,7 +53,7 @@ func (n *Node) Command(c *backplane.Command) {
 		cmd := *c
 		n.begin(func(ctx context.Context) { n.drained(ctx, &cmd) })
 	case backplane.Released:
-		n.releases.got(c.Token)
+		n.releases.got(c.Token, c.Node)
 	case backplane.Asked, backplane.Answered:
 		if n.cfg.Operators != nil {
 			n.cfg.Operators(c)
@@ -61,7 +61,7 @@ func (n *Node) Command(c *backplane.Command) {
 	}
 }
 
-// releases counts the answers to what this node asked of all others.
+// releases are the answers to what this node asked of others.
 type releases struct {
 	mu      sync.Mutex // guards the following
 	last    uint64
@@ -69,12 +69,13 @@ type releases struct {
 }
 
 type release struct {
-	missing int
+	missing map[string]struct{} // nodes
 	done    chan struct{}
 }
 
-// expect makes a token and a channel that is closed once so many nodes have answered.
-func (r *releases) expect(nodes int) (token uint64, done <-chan struct{}) {
+// expect makes a token and a channel that is closed once these nodes have answered. A node of which this one did not
+// know, back after its lease, answers too, and says nothing of the others.
+func (r *releases) expect(nodes []string) (token uint64, done <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.waiting == nil {
@@ -82,18 +83,26 @@ func (r *releases) expect(nodes int) (token uint64, done <-chan struct{}) {
 		r.waiting, r.last = map[uint64]*release{}, rand.Uint64()
 	}
 	r.last++
-	w := &release{missing: nodes, done: make(chan struct{})}
+	w := &release{missing: make(map[string]struct{}, len(nodes)), done: make(chan struct{})}
+	for _, node := range nodes {
+		w.missing[node] = struct{}{}
+	}
 	r.waiting[r.last] = w
 	return r.last, w.done
 }
 
-func (r *releases) got(token uint64) {
+func (r *releases) got(token uint64, node string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if w := r.waiting[token]; w != nil {
-		if w.missing--; w.missing == 0 {
-			close(w.done)
-		}
+	w := r.waiting[token]
+	if w == nil {
+		return
+	}
+	if _, expected := w.missing[node]; !expected {
+		return
+	}
+	if delete(w.missing, node); len(w.missing) == 0 {
+		close(w.done)
 	}
 }
 

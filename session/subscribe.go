@@ -56,6 +56,11 @@ func (c *Conn) subscribe(ctx context.Context, topic string) {
 			return
 		}
 		c.node.observe(row.Epoch)
+		if at, held := c.held[topic]; held && row.Attach > at {
+			c.stop(protocol.CloseTakenOver, "taken over by a newer connection") // while this one was busy
+			return
+		}
+		delete(c.held, topic)
 	}
 	t := c.tenant.topic(f.Topic)
 	if t == nil {
