@@ -414,3 +414,35 @@ func TestTakeOver_OfABusyConnectionIsMadeUpFor(t *testing.T) {
 		})
 	}
 }
+
+// Its connection is gone, and the note is lost: the ack is told when the client comes back and the store is read.
+func TestAck_ThatCameEarlyOutlivesALostNote(t *testing.T) {
+	onBed(t, func(b *bed) {
+		_, far, durable, ephemeral, sender := two(b)
+		b.store.hold()
+		sender.publish("t", "m1")
+		durable.ack("m1")
+		durable.leave()
+		ephemeral.leave()
+		far.plane.set(func(p *faultyPlane) { p.loseNote = func(*backplane.Note) bool { return true } })
+		b.store.mend()
+		time.Sleep(30 * time.Second)
+		far.connect("s", "c:a", 2).wantGot("")
+	})
+}
+
+// A node that stops while the store is away has some seconds left for what was acked.
+func TestRun_CarriesTheLastAcksWhenTheStoreComesBack(t *testing.T) {
+	onBed(t, func(b *bed) {
+		near, far, durable, _, sender := two(b)
+		sender.publish("t", "m1")
+		b.store.fail(storage.ErrUnavailable)
+		durable.ack("m1")
+		durable.leave()
+		far.stop()
+		time.Sleep(2 * time.Second)
+		b.store.mend()
+		time.Sleep(time.Second)
+		near.connect("s", "c:a", 2).wantGot("")
+	})
+}

@@ -12,6 +12,7 @@ import (
 const (
 	settleBatch   = 512
 	settleTimeout = 5 * time.Second
+	settlePause   = 100 * time.Millisecond // between two last tries
 )
 
 // cursors carry settled ranges to the store in batches: every FlushEvery, when a connection goes, and at the end.
@@ -56,13 +57,27 @@ func (c *cursors) run(ctx context.Context) {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 			defer cancel()
-			if err := c.flush(last); err != nil {
+			if err := c.flushLast(last); err != nil {
 				c.node.log.Warn("settled ranges lost at the end: their messages will come again", slog.Any("error", err))
 			}
 			return
 		}
 		if err := c.flush(ctx); err != nil && ctx.Err() == nil {
 			c.node.log.Warn("settle failed, will be repeated", slog.Any("error", err))
+		}
+	}
+}
+
+// flushLast is flush until it succeeds, or ctx is done: nobody else has what was settled here.
+func (c *cursors) flushLast(ctx context.Context) (err error) {
+	for {
+		if err = c.flush(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(settlePause):
+		case <-ctx.Done():
+			return err
 		}
 	}
 }

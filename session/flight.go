@@ -52,6 +52,16 @@ func (o *flightOrder) oldest(now int64) uint64 {
 	return 0
 }
 
+// acked reports whether an ack waits for the word on one that may yet come.
+func (o *flightOrder) acked(now int64) bool {
+	for _, m := range o.list[o.head:] {
+		if now-m.arrived < flightFor && m.ackedEarly() {
+			return true
+		}
+	}
+	return false
+}
+
 // undecided lists what is in flight, from a place on.
 func (o *flightOrder) undecided(from uint64) []*message {
 	var list []*message

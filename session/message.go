@@ -121,6 +121,13 @@ func (m *message) settle(sub *subscription, gaveUp bool) {
 	}
 }
 
+// ackedEarly reports whether an ack waits for the message's seq.
+func (m *message) ackedEarly() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.early) > 0
+}
+
 // settledBy reports whether sub needs m no more: another connection of the user may have acked it already.
 func (m *message) settledBy(sub *subscription) bool {
 	m.mu.Lock()

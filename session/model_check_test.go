@@ -499,6 +499,8 @@ func (k *checker) cameBack(s *subscription, c *conn, m *message, where string, f
 		case a.server.plane.loses(m.id, 1) && (a.early || now.Sub(a.at) > 10*time.Second):
 			ok = false // nothing told its node what the ack is for, and it has left the topic since
 		case a.server == c.server:
+		case !a.server.plane.notedOf(m.id) && now.Sub(a.at) < 20*time.Second:
+			ok = false // its publisher's node was cut off before the note: until it looks, its node has no number to settle
 		case first.After(a.at) && first.Before(now):
 			ok = false // a repeat of what came back for a reason
 		case c.device.userID == "" && c.opened.Before(a.at):
@@ -507,6 +509,8 @@ func (k *checker) cameBack(s *subscription, c *conn, m *message, where string, f
 			ok = false // it could not ask
 		case !a.server.killed.IsZero() && a.server.killed.Sub(a.at) < 3*time.Second:
 			ok = false // it went with its node
+		case !a.server.ended.IsZero() && (s.flushed[m.id].IsZero() || s.flushed[m.id].After(a.server.ended)):
+			ok = false // the store did not take it before the node's end
 		case a.early || k.troubledSince(a.server, a.at.Add(-5*time.Second)) || !k.weather.fair(5*time.Second) ||
 			a.server.plane.loses(m.id, 1):
 			ok = false // its node may not have been able to say it to anyone
@@ -571,7 +575,18 @@ func (k *checker) crash(s *server) {
 	defer k.mu.Unlock()
 	k.crashes++
 	s.killed = time.Now()
+	k.endsWith(s)
 	k.note("node is killed: "+s.plane.id, "")
+}
+
+// ended hears that a node has stopped.
+func (k *checker) ended(s *server) { k.mu.Lock(); defer k.mu.Unlock(); k.endsWith(s) }
+
+// endsWith notes a node's end, where the store may not have taken what it had to say.
+func (k *checker) endsWith(s *server) {
+	if !k.weather.fair(3 * time.Second) {
+		s.ended = time.Now()
+	}
 }
 
 // trouble hears of a node that is cut off or frozen, or no longer is.

@@ -25,6 +25,7 @@ type plane struct {
 	cut      bool // nor goes out
 	joined   map[backplane.Channel]bool
 	heard    map[string]bool     // messages of which a copy or a note came in
+	noted    map[string]bool     // messages of which a note came in
 	asked    map[int]func(error) // joins and fences without an answer
 	serial   int
 	still    chan struct{} // closed when the process goes on; nil: it runs
@@ -33,7 +34,7 @@ type plane struct {
 }
 
 func newPlane(b *bus.Bus, id string, lossy bool, tell func(what, id string)) *plane {
-	return &plane{Backplane: b.Node(id), id: id, lossy: lossy, tell: tell, joined: map[backplane.Channel]bool{}, heard: map[string]bool{}, asked: map[int]func(error){}}
+	return &plane{Backplane: b.Node(id), id: id, lossy: lossy, tell: tell, joined: map[backplane.Channel]bool{}, heard: map[string]bool{}, noted: map[string]bool{}, asked: map[int]func(error){}}
 }
 
 // well reports whether the link works, in both directions, and the process runs.
@@ -160,6 +161,9 @@ func (p *plane) Note(n *backplane.Note) {
 		return
 	}
 	p.hear(n.MessageID)
+	p.mu.Lock()
+	p.noted[n.MessageID] = true
+	p.mu.Unlock()
 	p.then(func() { p.receiver.Note(n) })
 }
 
@@ -167,6 +171,9 @@ func (p *plane) hear(id string) { p.mu.Lock(); p.heard[id] = true; p.mu.Unlock()
 
 // heardOf reports whether anything told this node of a message.
 func (p *plane) heardOf(id string) bool { p.mu.Lock(); defer p.mu.Unlock(); return p.heard[id] }
+
+// notedOf reports whether this node was told what became of a message.
+func (p *plane) notedOf(id string) bool { p.mu.Lock(); defer p.mu.Unlock(); return p.noted[id] }
 
 func (p *plane) Heads(h *backplane.Heads) {
 	if p.hears(h.Channel) {

@@ -55,10 +55,11 @@ type server struct {
 	cat    *session.Catalog
 	node   *session.Node
 	cancel context.CancelFunc
-	ended  chan error
+	done   chan error
 
 	troubled time.Time // when it was last part of the cluster again; guarded by checker.mu
 	killed   time.Time // guarded by checker.mu
+	ended    time.Time // killed or stopped while the store suffered: with what it had not carried there; guarded by checker.mu
 	doomed   bool      // something is to happen to it already
 }
 
@@ -67,7 +68,7 @@ func (w *world) start() {
 	w.started++
 	id := fmt.Sprint("n", w.started)
 	plane := newPlane(w.bus, id, w.check.cluster, w.check.tell)
-	s := &server{w: w, plane: plane, ended: make(chan error, 1),
+	s := &server{w: w, plane: plane, done: make(chan error, 1),
 		life: &life{Store: w.store, weather: w.weather, plane: plane, check: w.check}}
 	s.cat = newCatalog(s.life, plane)
 	node, err := session.New(session.Config{
@@ -80,7 +81,7 @@ func (w *world) start() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.node, s.cancel = node, cancel
-	go func() { s.ended <- node.Run(ctx) }()
+	go func() { s.done <- node.Run(ctx) }()
 	w.servers = append(w.servers, s)
 	w.check.tell("node starts: "+id, "")
 	synctest.Wait() // its first heartbeat
@@ -94,7 +95,7 @@ func (w *world) crash(s *server) {
 	s.plane.sever(true)
 	w.closeOf(s)
 	s.cancel()
-	<-s.ended
+	<-s.done
 	w.servers = slices.DeleteFunc(w.servers, func(o *server) bool { return o == s })
 	w.in(backplane.Lease, func() { s.plane.Close() })
 	w.start()
@@ -105,7 +106,15 @@ func (w *world) stop(s *server) {
 	w.check.tell("node stops: "+s.plane.id, "")
 	w.closeOf(s)
 	s.cancel()
-	<-s.ended
+	for stopped := false; !stopped; {
+		select {
+		case <-s.done:
+			stopped = true
+		default:
+			w.sleep(10 * time.Millisecond) // what is to end ends meanwhile
+		}
+	}
+	w.check.ended(s)
 	s.life.end()
 	s.plane.Close()
 	w.servers = slices.DeleteFunc(w.servers, func(o *server) bool { return o == s })

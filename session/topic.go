@@ -180,7 +180,7 @@ func (t *topic) idle() bool {
 func (t *topic) deserted(now int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.feeds) == 0 && t.emptied != 0 && now-t.emptied > linger && t.order.oldest(now) == 0
+	return len(t.feeds) == 0 && t.emptied != 0 && now-t.emptied > linger && t.order.oldest(now) == 0 && !t.order.acked(now)
 }
 
 // leave gives up the channel, unless somebody came meanwhile.
