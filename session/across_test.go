@@ -446,3 +446,21 @@ func TestRun_CarriesTheLastAcksWhenTheStoreComesBack(t *testing.T) {
 		near.connect("s", "c:a", 2).wantGot("")
 	})
 }
+
+// What was committed without a word is sent through another node and acked there; then its first node announces it, behind
+// what was published after that ack.
+func TestAnnounce_BehindItsOwnNoteIsLate(t *testing.T) {
+	onBed(t, func(b *bed) {
+		near, far, durable, ephemeral, sender := two(b)
+		again := far.connect("s", "", 1)
+		b.store.untold(1)
+		near.connect("s", "", 1).hand(publishFrame("t", "m1"))
+		time.Sleep(time.Millisecond)
+		again.publish("t", "m1")
+		again.wantAcks("m1=1")
+		sender.publish("t", "m2")
+		time.Sleep(300 * time.Millisecond)
+		durable.wantGot("m1! m2")
+		ephemeral.wantGot("m2 m1!")
+	})
+}

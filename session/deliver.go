@@ -35,7 +35,8 @@ func (t *topic) copy(c *backplane.Copy) {
 		return
 	}
 	t.traceCopy(c, StepArrived)
-	if before&seenLate != 0 && !c.Retry {
+	_, noted := t.unseen[m.id]
+	if (noted || before&seenLate != 0) && !c.Retry {
 		// It was sent through two nodes. Behind what has come since, it would break the order: durable subscribers get it
 		// from the store, in its place, and the others as a repeat.
 		if m.flagged = true; m.qos > 0 {
@@ -43,8 +44,8 @@ func (t *topic) copy(c *backplane.Copy) {
 		}
 		return
 	}
-	if before&seenRow != 0 {
-		// Its durable subscribers have it from the store: the copy is late.
+	if noted || before&seenRow != 0 {
+		// Its durable subscribers have it from the store, or will, in its place: the copy is late.
 		t.passEphemeral(m, now)
 		return
 	}

@@ -26,7 +26,7 @@ func (t *topic) note(n *backplane.Note) {
 		t.decide(m, n.Seq)
 	default:
 		// A message whose copy never came: only the store has it.
-		t.missing(n.Seq, now)
+		t.missing(n, now)
 	}
 	t.order.trim(now, t.lose)
 	t.advance(now)
@@ -50,16 +50,18 @@ func (t *topic) put(seq uint64, m *message) {
 	t.known = max(t.known, seq)
 }
 
-// missing opens a gap for a seq whose message did not come by. mu is held.
-func (t *topic) missing(seq uint64, now int64) {
+// missing opens a gap for a message that did not come by. mu is held.
+func (t *topic) missing(n *backplane.Note, now int64) {
+	seq := n.Seq
 	if t.durable == 0 || seq <= t.contig || t.ahead[seq] != nil {
 		return
 	}
 	if t.noted == nil {
-		t.noted = map[uint64]uint64{}
+		t.noted, t.unseen = map[uint64]uint64{}, map[string]struct{}{}
 	}
 	if _, again := t.noted[seq]; !again {
 		t.noted[seq] = t.arrivals
+		t.unseen[n.MessageID] = struct{}{}
 	}
 	t.learn(seq, now)
 	t.holdBack()
@@ -99,7 +101,7 @@ func (t *topic) advance(now int64) {
 		t.step(m, t.contig, now)
 	}
 	if t.known <= t.contig {
-		t.noted = nil
+		t.noted, t.unseen = nil, nil
 	}
 	switch {
 	case t.known > t.contig && len(t.ahead) > 0:

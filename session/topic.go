@@ -48,6 +48,7 @@ type topic struct {
 	known  uint64              // the highest seq heard of
 	ahead  map[uint64]*message // decided, beyond contig
 	noted  map[uint64]uint64   // beyond contig, and known by their notes alone: how many copies had arrived then
+	unseen map[string]struct{} // their ids
 
 	holding   bool // live copies wait for a gap to close
 	held      []*message
@@ -105,7 +106,7 @@ func (t *topic) add(f *feed, head uint64) {
 
 // restart begins to count at head. mu is held.
 func (t *topic) restart(head uint64) {
-	t.synced, t.contig, t.known, t.ahead, t.noted = false, head, head, nil, nil
+	t.synced, t.contig, t.known, t.ahead, t.noted, t.unseen = false, head, head, nil, nil, nil
 	t.gapDue = 0
 	t.doubted.Store(t.arrivals)
 }
