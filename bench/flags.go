@@ -1,0 +1,50 @@
+package main
+
+import (
+	"flag"
+	"strconv"
+	"time"
+)
+
+var (
+	flPeer     = flag.String("peer", "fastport", "fastport | centrifuge | mqtt0 | mqtt1 | nats | natsjs | socketio | relay")
+	flLabel    = flag.String("label", "", "name in the results (default: the peer)")
+	flURL      = flag.String("url", "ws://127.0.0.1:3000", "server (node A, where publishers connect)")
+	flURL2     = flag.String("url2", "", "where subscribers connect, if elsewhere: a node, or some with commas between, each with as many of them")
+	flRedis    = flag.String("redis", "", "a Redis between the nodes, redis://…: what it counts is told with the results")
+	flPath     = flag.String("path", "/", "fastport: websocket path when -url has none")
+	flScen     = flag.String("scenario", "fanout", "fanout | pairs | latency | idle | storm | big | backlog")
+	flStores   = flag.String("stores", "", "pids of the stores and Redis behind the server: their CPU is told for itself")
+	flTopics   = flag.Int("topics", 0, "pairs, qos 0: topics in all, spread over the pairs (0 = one each)")
+	flPids     = flag.String("pids", "", "server pids, comma separated; descendants are counted too")
+	flReps     = flag.Int("reps", 1, "repetitions")
+	flWarm     = flag.Duration("warm", 2*time.Second, "warm-up")
+	flDur      = flag.Duration("dur", 5*time.Second, "measured time of a repetition")
+	flSubs     = flag.Int("subs", 100, "fanout, latency: subscribers a topic")
+	flPairs    = flag.Int("pairs", 100, "pairs, latency: number of topics, each with one publisher")
+	flWindow   = flag.Int("window", 64, "closed loop: messages outstanding a publisher (big: chunks, 0 = as fast as TCP takes them)")
+	flRate     = flag.Float64("rate", 5000, "latency: messages a second over all publishers")
+	flN        = flag.Int("n", 10000, "idle: connections; backlog: stored messages")
+	flConc     = flag.Int("conc", 500, "storm: connections being made at once")
+	flSettle   = flag.Duration("settle", 6*time.Second, "idle: wait before the second RSS reading")
+	flSize     = flag.Int("size", 128, "payload bytes")
+	flChunk    = flag.Int("chunk", 65536, "big: payload bytes of a chunk")
+	flBytes    = flag.Int64("bytes", 1<<30, "big: bytes of the stream")
+	flSrcs     = flag.Int("srcs", 4, "source addresses 127.0.0.2.. to spread connections over (0 = the system's choice)")
+	flPar      = flag.Int("par", 32, "set-up connections made at once")
+	flTopic    = flag.String("topic", "bt.", "topic prefix; the run, the repetition and the topic's number follow")
+	flAck      = flag.Bool("ack", true, "fastport: receivers ack each delivery")
+	flPubAck   = flag.Bool("puback", false, "socketio, relay: ask for an ack of each publish")
+	flV2       = flag.Bool("v2", false, "fastport: speak protocol 2 (ack_received alone tells success, acks go in batches)")
+	flDurable  = flag.Bool("durable", false, "fastport: subscribers are durable (each has a clientId)")
+	flQoS      = flag.Int("qos", 1, "fastport: qos of a publish")
+	flSession  = flag.String("session", "bench", "fastport: session name")
+	flPassword = flag.String("password", "benchpass", "fastport: session password")
+	flCreate   = flag.String("create", "", "fastport: HTTP base to POST /api/createSession to first, for example http://127.0.0.1:3000")
+	flAdmin    = flag.String("admin", "", "fastport: admin user:password for -create (Basic auth)")
+	flRetry    = flag.Int("retry-interval", 5000, "fastport: the session's retryInterval in ms for -create")
+	flExpiry   = flag.Int("expiry", 3600000, "fastport: the session's messageExpiryTime in ms for -create")
+	flTrace    = flag.Int("trace", 0, "print the first N received frames")
+)
+
+var runID = strconv.FormatInt(time.Now().UnixNano()/1e6%1679616, 36)
