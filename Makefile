@@ -56,6 +56,9 @@ k8s: ## render the chart's plain manifests again
 e2e-k8s: ## run the chart on a real Kubernetes, which the rig at K8S_RIG brings up
 	@scripts/e2e-k8s.sh
 
+bench: ## measure fastport and its peers: SCENARIOS="fanout-100 curves" SERVERS= REPS=5 DURATION=5s BYTES=; REPS=3 DURATION=2s takes under 25 minutes
+	@REPS='$(REPS)' DURATION='$(if $(filter file,$(origin DURATION)),,$(DURATION))' scripts/bench.sh '$(SCENARIOS)' '$(SERVERS)' '$(BYTES)'
+
 docs: ## make the generated documents again
 	$(GO) generate ./...
 

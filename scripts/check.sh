@@ -12,6 +12,7 @@ go mod tidy -diff
 go vet ./...
 GOOS=darwin go vet ./gateway # the portable half of the gateway
 go tool staticcheck ./...
+(cd bench && go mod tidy -diff && go vet ./... && go test ./...) # a module of its own
 
 # The vulnerability database: VULNDB may name an unpacked one, or the folder that holds vulndb.tar.gz.
 vulndb=${VULNDB:-../shared/vulndb}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// report makes the tables and the pictures of all that is in the file of results.
+func (s *suite) report() error {
+	list, err := readRecords(s.out + ".jsonl")
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return fmt.Errorf("%s.jsonl has no results", s.out)
+	}
+	name := filepath.Base(s.out)
+	findings := findings(list)
+	for _, f := range findings {
+		fmt.Println("finding:", f)
+	}
+	if err := os.WriteFile(s.out+".svg", []byte(picture(list)), 0o644); err != nil {
+		return err
+	}
+	curved := drawCurves(list)
+	if curved != "" {
+		if err := os.WriteFile(s.out+"-curves.svg", []byte(curved), 0o644); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(s.out+".md", []byte(tables(list, name, findings, curved != "")), 0o644)
+}
+
+func tables(list []record, name string, findings []string, curved bool) string {
+	var b strings.Builder
+	last := list[len(list)-1]
+	fmt.Fprintf(&b, "# fastPort and its peers\n\n<!-- Made by `make bench`; do not edit. -->\n\n")
+	fmt.Fprintf(&b, "%s, %s, %s; server, stores, generator and all else share it, over loopback without TLS. ", last.Machine, last.Kernel, last.Go)
+	fmt.Fprintf(&b, "Payloads of 128 bytes. Medians; servers were measured in turns, a fresh one for each repetition. **What each is asked to do, and where that is not the same, is in [bench/README.md](../bench/README.md).** ")
+	fmt.Fprintf(&b, "The last column counts the repetitions in which other processes used more than a tenth of a core: their rates and latencies are a floor, their CPU figures less touched. Every repetition with its command: [%s.jsonl](%[1]s.jsonl).\n\n", name)
+	fmt.Fprintf(&b, "![Throughput, CPU, latency and memory of each](%s.svg)\n", name)
+	for _, c := range scenarios() {
+		table(&b, list, c)
+	}
+	if !curved {
+		return b.String()
+	}
+	fmt.Fprintf(&b, "\n## As it grows\n\n![What a unit costs as it grows](%s-curves.svg)\n\n| what grows | | cost of a unit | others > 10 %% |\n|---|---|---|---|\n", name)
+	for _, c := range curves() {
+		for _, e := range c.entries {
+			reps := measured(list, c.name, e.server)
+			if v, ok := c.show[0].value(reps); ok {
+				fmt.Fprintf(&b, "| %s | %s | %s %s | %d of %d |\n", c.title, number(c.x), number(v), c.show[0].title, disturbed(reps), len(reps))
+			}
+		}
+	}
+	b.WriteString("\n")
+	if len(findings) == 0 {
+		b.WriteString("Nothing that was measured grows faster than linearly.\n")
+	}
+	for _, f := range findings {
+		fmt.Fprintf(&b, "- **Worse than linear:** %s.\n", f)
+	}
+	return b.String()
+}
+
+func table(b *strings.Builder, list []record, c scenario) {
+	var lines []string
+	commits := map[string]bool{}
+	for _, e := range c.entries {
+		reps := measured(list, c.name, e.server)
+		if len(reps) == 0 {
+			if i := slices.IndexFunc(list, func(r record) bool { return r.Scenario == c.name && r.Server == e.server }); i >= 0 {
+				lines = append(lines, fmt.Sprintf("| %s |%s failed |", e.server, strings.Repeat(" |", len(c.show))))
+			}
+			continue
+		}
+		commits[reps[0].Commit] = true
+		line := "| " + e.server + " |"
+		if strings.HasPrefix(e.server, "fastport") {
+			line = "| **" + e.server + "** |"
+		}
+		for _, m := range c.show {
+			text := ""
+			if v, ok := m.value(reps); ok {
+				text = number(v)
+			}
+			line += " " + text + " |"
+		}
+		lines = append(lines, fmt.Sprintf("%s %d of %d |", line, disturbed(reps), len(reps)))
+	}
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n## %s\n\n| server |", c.title)
+	for _, m := range c.show {
+		fmt.Fprintf(b, " %s |", m.title)
+	}
+	fmt.Fprintf(b, " others > 10 %% |\n|---|%s---|\n%s\n", strings.Repeat("---|", len(c.show)), strings.Join(lines, "\n"))
+	var which []string
+	for k := range commits {
+		which = append(which, k)
+	}
+	slices.Sort(which)
+	fmt.Fprintf(b, "\nCommit %s: `make bench SCENARIOS=%s`\n", strings.Join(which, ", "), c.name)
+}
+
+// number is a figure for people: three digits that count, thousands apart.
+func number(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	if a := math.Abs(v); a < 100 {
+		digits := 2 - int(math.Floor(math.Log10(a)))
+		text := fmt.Sprintf("%.*f", min(max(digits, 0), 4), v)
+		if strings.Contains(text, ".") {
+			text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+		}
+		return text
+	}
+	scale := math.Pow(10, math.Max(0, math.Floor(math.Log10(math.Abs(v)))-2))
+	text := fmt.Sprintf("%.0f", math.Round(v/scale)*scale)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// steeper is by how much the whole cost's exponent may pass 1 before it is told: the noise of a busy machine is below.
+const steeper = 0.15
+
+// findings are the curves whose whole cost grows faster than what grows, from one point to the next.
+func findings(list []record) (found []string) {
+	var prev struct {
+		curve string
+		x, v  float64
+	}
+	for _, c := range curves() {
+		v, ok := c.show[0].value(measured(list, c.name, c.entries[0].server))
+		if !ok || v <= 0 {
+			continue
+		}
+		if prev.curve == c.curve {
+			if e := exponent(prev.x, prev.v, c.x, v); e > 1+steeper {
+				found = append(found, fmt.Sprintf("%s: from %s to %s, %s go from %s to %s (the whole as n^%.2f)",
+					c.title, number(prev.x), number(c.x), c.show[0].title, number(prev.v), number(v), e))
+			}
+		}
+		prev.curve, prev.x, prev.v = c.curve, c.x, v
+	}
+	return found
+}
+
+// exponent is that of the whole, x units of v each, between two points.
+func exponent(x0, v0, x1, v1 float64) float64 { return math.Log(x1*v1/(x0*v0)) / math.Log(x1/x0) }
