@@ -111,6 +111,7 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	allFaultsAreUsed(t, scenarios)
 	s := newStage(t)
 	t.Run("version 1", func(t *testing.T) { playSeeds(t, s.node) }) // alone: its tests are about time too
 	for _, sdk := range sdks {
@@ -154,6 +155,25 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { m.print(t) })
+}
+
+// allFaultsAreUsed: each scenario has a step that fails without a behaviour, and each fault has a scenario.
+func allFaultsAreUsed(t *testing.T, scenarios []*script) {
+	t.Helper()
+	used := make(map[string]bool)
+	for _, script := range scenarios {
+		if len(script.faults()) == 0 {
+			t.Errorf("%s: nothing is known that it fails without", script.name)
+		}
+		for _, name := range script.faults() {
+			used[name] = true
+		}
+	}
+	for name := range faults {
+		if !used[name] {
+			t.Errorf("no scenario fails without %s", name)
+		}
+	}
 }
 
 // failsAsItSays holds a play with a fault to the step that names the fault.
