@@ -369,6 +369,23 @@ func TestLink_DownServesFromTheStoreAndBackLosesNothing(t *testing.T) {
 	})
 }
 
+// What was lost with the link goes out as a repeat: behind it came what was published later.
+func TestLink_DownServesWhatWasAnnouncedAsARepeat(t *testing.T) {
+	onBed(t, func(b *bed) {
+		near, _, _, _, sender := two(b)
+		local := near.connect("s", "", 2)
+		local.subscribe("t")
+		lose(near, "m1")
+		b.store.hold()
+		sender.publishAll("t", ids(1, 2))
+		local.wantGot("m2")
+		near.plane.set(func(p *faultyPlane) { p.deaf = true })
+		near.plane.Link(false)
+		b.store.mend()
+		local.wantGot("m1+1")
+	})
+}
+
 // A node that alone was cut off: the others' links stood, so nothing had them look into the store.
 func TestLink_BackTellsOthersWhatItCommittedMeanwhile(t *testing.T) {
 	onBed(t, func(b *bed) {

@@ -358,7 +358,9 @@ func (t *topic) serve(p *publish) {
 	if t.width.Load() == 0 {
 		return
 	}
-	t.copy(&p.copy)
+	c := p.copy
+	c.Retry = c.Retry || !c.Issued.IsZero() // it was announced, and lost: what came behind it may have been seen
+	t.copy(&c)
 	t.note(&p.note)
 }
 
