@@ -320,6 +320,29 @@ func TestChecker_CatchesWhatComesAgainThoughItWasSettled(t *testing.T) {
 	}
 }
 
+// A fresh client moves to a node to which what the one before it acked is not known yet.
+func TestChecker_WhatWasSettledHasNoPlaceInTheOrder(t *testing.T) {
+	for _, settled := range []bool{true, false} {
+		s := newShow(t)
+		box := s.durable("a")
+		_, m1 := s.publish(0, 1, 2)
+		_, m2 := s.publish(1, 3, 4)
+		before := box.NewReader(true, 0)
+		s.give(before, m1, 2.5)
+		if settled {
+			before.Settled(m1, at(2.6))
+		}
+		fresh := box.NewReader(true, 0)
+		s.give(fresh, m2, 4)
+		s.give(fresh, m1, 4.5, replayed)
+		if settled {
+			s.want()
+		} else {
+			s.want(Disorder)
+		}
+	}
+}
+
 func TestChecker_CatchesWhatIsForeign(t *testing.T) {
 	s := newShow(t)
 	r := s.durable("a").NewReader(true, 0)

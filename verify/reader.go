@@ -146,6 +146,9 @@ func (r *Reader) take(s *stream, n int, d Delivery) {
 		c.repeats++
 		r.repeated(s, n, rec, d)
 	}
+	if _, settled := b.settled.at[settledKey{s, n}]; settled && d.Replay {
+		return // the mailbox has acked it through another reader: what comes again stands where that ack was not known
+	}
 	if rec != nil && d.Retry == 0 { // the first try of a timed repeat may have been dropped by the client itself
 		r.order(t, rs, s, n, rec, d)
 	}
