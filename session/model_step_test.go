@@ -19,6 +19,9 @@ func (w *world) step() {
 	case p < 3:
 		w.fault()
 	case p < 60 || c == nil:
+		if c == nil {
+			w.sleep(10 * time.Millisecond) // where no node answers, what ails them must end some day
+		}
 		if n := len(d.conns()); n < d.maxConns || d.clientID != "" && n < 4 && rng.IntN(10) == 0 { // the latter is a take-over
 			w.connect(d)
 			if w.check.cluster && d.clientID != "" && rng.IntN(8) == 0 {
