@@ -329,6 +329,28 @@ func TestExpiry_IsReckonedFromTheAnnounce(t *testing.T) {
 	})
 }
 
+// What a user's other connection sent waits for a gap to close, and is over by then.
+func TestExpiry_EndsWhatOnesOtherConnectionSent(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s", func(s *storage.Session) { s.MessageExpiry = 6 * time.Second })
+		near, far := b.node(), b.node()
+		time.Sleep(4 * time.Second)
+		phone, laptop, sender := near.connect("s", "u:a", 2), far.connect("s", "u:a", 2), near.connect("s", "", 2)
+		phone.subscribe("t")
+		laptop.subscribe("t")
+		lose(far, "m1")
+		b.store.mu.Lock()
+		b.store.reading = 8 * time.Second
+		b.store.mu.Unlock()
+		sender.publish("t", "m1")
+		far.heads.soon()
+		time.Sleep(200 * time.Millisecond)
+		phone.publish("t", "m2")
+		time.Sleep(20 * time.Second)
+		laptop.wantGot("")
+	})
+}
+
 // A messageId names a message of its topic.
 func TestCluster_AnIdUsedAgainOnAnotherTopicIsAnotherMessage(t *testing.T) {
 	onBed(t, func(b *bed) {

@@ -110,7 +110,7 @@ func (f *feed) pass(m *message, now int64) {
 	switch late := m.place != 0 && m.place <= f.joinAt; {
 	case f.own(m):
 		if f.shared(m) && !late {
-			f.conn.deliverOnce(m)
+			f.conn.deliverOnce(m, now)
 		}
 	case !f.conn.deliver(f, m, late, now) && f.sub != nil:
 		sentTo := m.place

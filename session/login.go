@@ -250,9 +250,11 @@ func (n *Node) release(ctx context.Context, cmd *backplane.Command) {
 	key := storage.Subscriber(cmd.Subscriber)
 	t := n.tenantByID(cmd.Session)
 	if cmd.Token == 0 {
-		if t != nil && t.known(key) != nil {
-			t.look(t.known(key))
-			n.cursors.soon()
+		if t != nil {
+			if s := t.known(key); s != nil {
+				t.look(s)
+				n.cursors.soon()
+			}
 		}
 		return
 	}

@@ -85,10 +85,10 @@ func (c *Conn) deliver(f *feed, m *message, replay bool, now int64) bool {
 }
 
 // deliverOnce sends what nobody is owed.
-func (c *Conn) deliverOnce(m *message) {
+func (c *Conn) deliverOnce(m *message, now int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closed.Load() {
+	if !c.closed.Load() && m.expires > now {
 		c.sendOnce(m)
 	}
 }
