@@ -228,6 +228,19 @@ func TestClient_TakenOverByItsOwnConnectionGoesOn(t *testing.T) {
 	p.welcome()
 }
 
+// TestClient_TakenOverByItsOwnFailedLoginGoesOn: a server closes the old connection before it asks the store for what the new
+// one holds, and the store may be away just then.
+func TestClient_TakenOverByItsOwnFailedLoginGoesOn(t *testing.T) {
+	p := newPeer(t)
+	_, old := connect(t, p, func(o *Options) { o.ClientID = "me" })
+	old.send(protocol.ServerFrame{Type: protocol.TypeReconnect})
+	k := p.accept()
+	k.send(protocol.ServerFrame{Type: protocol.TypeInitResponse, Code: protocol.Unavailable, Text: "the store does not answer"})
+	k.gone()
+	old.close(protocol.CloseTakenOver)
+	p.welcome()
+}
+
 // TestClient_TakenOverByItsOwnLateLoginGoesOn: a busy server may deal with a login that was given up behind the next one, which
 // it then takes over, though nobody else uses the id.
 func TestClient_TakenOverByItsOwnLateLoginGoesOn(t *testing.T) {

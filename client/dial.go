@@ -52,7 +52,7 @@ func (c *Client) dialAt(ctx context.Context, url string, old *conn) (*conn, erro
 		c.settleOn(old)
 		was := old.moving.Swap(true)
 		defer func() {
-			if refusedLogin(err) {
+			if refusedLogin(err) && !triedLogin(err) {
 				old.moving.Store(was)
 			}
 		}()

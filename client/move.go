@@ -193,6 +193,13 @@ func (o *ownIDs) has(key pubKey) bool {
 	return ok
 }
 
+// triedLogin reports whether a server could not finish a login. It may have closed the old connection of the ClientID
+// before it found that out.
+func triedLogin(err error) bool {
+	var refused *protocol.Error
+	return errors.As(err, &refused) && (refused.Code == protocol.Unavailable || refused.Code == protocol.Internal)
+}
+
 // refusedLogin reports whether a server has said that it did not log the connection in.
 func refusedLogin(err error) bool {
 	var refused *protocol.Error

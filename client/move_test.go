@@ -168,7 +168,7 @@ func TestMove_RefusedLeavesTheOldConnectionAsItWas(t *testing.T) {
 	c, old := connect(t, p, func(o *Options) { o.ClientID = "me" })
 	old.askToMove()
 	k := p.accept()
-	k.send(protocol.ServerFrame{Type: protocol.TypeInitResponse, Code: protocol.Unavailable})
+	k.send(protocol.ServerFrame{Type: protocol.TypeInitResponse, Code: protocol.RateLimited}) // before anything was taken over
 	until(t, func() bool { return !c.pausing() })
 	r, err := c.PublishAsync(testContext(t), "a", nil)
 	if err != nil {

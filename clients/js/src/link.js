@@ -259,7 +259,9 @@ export class Link {
     } catch (err) {
       const refused = err instanceof FastPortError && err.code !== 'disconnected' && err.code !== 'no_answer'; // the server has not logged this one in
       if (!refused) this.#unanswered = [...this.#lateLogins(), performance.now()];
-      if (old && refused) old.moving = wasMoving;
+      // A login that could not be finished may have closed the old connection before.
+      const tried = refused && (err.code === 'unavailable' || err.code === 'internal');
+      if (old && refused && !tried) old.moving = wasMoving;
       k.fail(asError(err));
       throw err;
     }

@@ -251,6 +251,21 @@ test('a login of its own that was given up, and is dealt with late, does not end
   assert.equal(bob.error.code, 'taken_over');
 });
 
+test('a login of its own that its server could not finish does not end a client', async (t) => {
+  const relay = await Relay.start(t, s.ws);
+  let failed = false;
+  relay.toClient = (f, link) => {
+    if (f.type !== 'init_response' || link === relay.links[0] || failed) return [f];
+    failed = true; // behind the take-over: the store is away just then
+    return [{ type: 'init_response', success: false, code: 'unavailable', error: 'try again' }];
+  };
+  const bob = await connect(t, { ...await s.session(), clientId: 'bob', serverUrl: relay.ws });
+  relay.say({ type: 'reconnect', afterMs: 0, reason: 'draining' });
+  await until('it has another connection', () => bob.error || bob.states.filter((state) => state === 'connected').length === 2);
+  assert.equal(bob.error, null);
+  assert(failed);
+});
+
 test('what is published and not acked is bounded', async (t) => {
   const s = await Server.start(t);
   const o = await s.session();

@@ -248,7 +248,9 @@ class Link {
       // Refused: the server has not logged this one in.
       final refused = err is FastPortException && err.code != 'disconnected' && err.code != 'no_answer';
       if (!refused) _unanswered = [..._lateLogins(), monotonic()];
-      if (old != null && refused) old.moving = wasMoving;
+      // A login that could not be finished may have closed the old connection before.
+      final tried = err is FastPortException && (err.code == 'unavailable' || err.code == 'internal');
+      if (old != null && refused && !tried) old.moving = wasMoving;
       k.fail(_typed(err));
       rethrow;
     }
