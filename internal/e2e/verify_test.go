@@ -15,7 +15,7 @@ import (
 // TestVerify_AClusterKeepsItsPromisesThroughFaults is the short form of `make verify`: three nodes, Redis and Postgres, and
 // what breaks most, one after another. The rate is for machines that have other things to do.
 func TestVerify_AClusterKeepsItsPromisesThroughFaults(t *testing.T) {
-	faults := []string{"node-kill", "node-freeze", "drain", "redis-empty", "redis-gone", "redis-one-way", "postgres-kill"}
+	faults := []string{"node-kill", "node-freeze", "drain", "redis-empty", "redis-deaf", "redis-one-way", "postgres-kill"}
 	report, said := runVerify(t, "--local", "3", "--duration", "110s", "--rate", "150", "--only", strings.Join(faults, ","))
 	if !report.OK {
 		t.Errorf("promises were broken:\n%s", said)
