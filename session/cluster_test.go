@@ -305,6 +305,24 @@ func TestRepair_WhatItReadsDoesNotOvertakeWhatIsHeld(t *testing.T) {
 	})
 }
 
+// A repeat's note comes long after the first ack.
+func TestRepair_ARepeatsNoteMovesNothingBehindWhatCameAfterItsAck(t *testing.T) {
+	onBed(t, func(b *bed) {
+		_, far, durable, _, sender := two(b)
+		far.plane.set(func(p *faultyPlane) {
+			p.loseCopy = func(c *backplane.Copy) bool { return c.MessageID == "m1" }
+			p.loseNote = func(n *backplane.Note) bool { return n.MessageID == "m1" }
+		})
+		sender.publish("t", "m1") // lost as if its node's link were down
+		far.plane.set(func(p *faultyPlane) { p.loseNote = nil })
+		sender.publish("t", "m2")
+		sender.publish("t", "m3")
+		sender.publish("t", "m1", `"retry":true`)
+		time.Sleep(200 * time.Millisecond)
+		durable.wantGot("m2 m1! m3") // m2 came before anybody knew of a gap
+	})
+}
+
 // What is of qos 0 has no number that tells where it stands: what may have been published after its ack comes behind it.
 func TestRepair_WhatItReadsDoesNotOvertakeWhatIsHeldOfQos0(t *testing.T) {
 	lost := func(id string) bool { return id == "m1" || id == "m3" }

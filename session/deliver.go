@@ -115,20 +115,18 @@ func (t *topic) hold(m *message, now int64) {
 }
 
 // fitIn keeps back a message that was read from the store, if copies that are held stand before it: it may have been
-// published after they were acked. It stands where its note came by, for what was published after its own ack came after
-// that; or, where that was lost too, behind all that are before it by seq, and behind what has none, being of qos 0: its
-// ack may have come before, and who lost both may come late. False: none stands before it. mu is held.
+// published after they were acked. It stands behind all that are before it by seq, and behind what has none, being of
+// qos 0; but before what came after its note, which may have been published after its ack. A repeat's note, which comes
+// late, says no more than that; and who lost the note as well may come late. False: none stands before it. mu is held.
 func (t *topic) fitIn(m *message, seq uint64) bool {
 	place := 0
-	if noted, heard := t.noted[seq]; heard {
-		for place < len(t.held) && t.held[place].place <= noted {
-			place++
+	noted, heard := t.noted[seq]
+	for i, h := range t.held {
+		if heard && h.place > noted {
+			break
 		}
-	} else {
-		for i, h := range t.held {
-			if at := h.seq.Load(); at != 0 && at < seq || h.qos == 0 {
-				place = i + 1
-			}
+		if at := h.seq.Load(); at != 0 && at < seq || h.qos == 0 {
+			place = i + 1
 		}
 	}
 	if place == 0 {
