@@ -96,6 +96,7 @@ func picture(list []record) string {
 		y += 26
 		title, _, _ := strings.Cut(c.title, ";")
 		d.text(14, y, "h", "start", title)
+		y += 17 // the units have a line of their own
 		for i, col := range columns {
 			m, ok := shown(c, col.any)
 			if !ok {

@@ -135,8 +135,13 @@ func mosquitto(l *lab) ([]*daemon.Daemon, error) {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(d.Addr)
-	// Its own bounds of 20 in flight and 1,000 waiting are below what the scenarios have under way.
-	settings := "listener " + port + " 127.0.0.1\nprotocol websockets\nallow_anonymous true\npersistence false\nlog_type error\n" +
+	plain, err := daemon.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	_, unused, _ := net.SplitHostPort(plain)
+	// With websockets alone it says that it could start no listener, and ends. Its own bounds of 20 in flight and 1,000 waiting are below what the scenarios have under way.
+	settings := "listener " + unused + " 127.0.0.1\nlistener " + port + " 127.0.0.1\nprotocol websockets\nallow_anonymous true\npersistence false\nlog_type error\n" +
 		"max_inflight_messages 1000\nmax_queued_messages 100000\nset_tcp_nodelay true\n"
 	file := filepath.Join(d.Dir, "mosquitto.conf")
 	d.Command = func() *exec.Cmd { return exec.Command(path, "-c", file) }
