@@ -89,7 +89,7 @@ func scenarios() []scenario {
 // curves are what a unit costs fastport as one thing grows.
 func curves() (list []scenario) {
 	for _, n := range []int{10, 100, 1000, 10000} {
-		list = append(list, scenario{name: fmt.Sprintf("subscribers-%d", n), curve: "subscribers", x: float64(n), title: "deliveries as subscribers grow (640 messages in flight at 10, 64 at 100, 6 at 1,000, 4 at 10,000)", show: []metric{cpu},
+		list = append(list, scenario{name: fmt.Sprintf("subscribers-%d", n), curve: "subscribers", x: float64(n), title: "deliveries as subscribers grow (640, 64, 6, 4 in flight)", show: []metric{cpu},
 			flags: []string{"-scenario", "fanout", "-subs", fmt.Sprint(n), "-window", fmt.Sprint(max(4, 6400/n))}, entries: []entry{with("fastport", "-qos", "0")}})
 	}
 	for _, n := range []int{1, 100, 1000, 10000, 100000} {
@@ -102,7 +102,7 @@ func curves() (list []scenario) {
 			flags: []string{"-scenario", "idle", "-n", fmt.Sprint(n)}, entries: all("fastport")})
 	}
 	for _, kind := range []struct{ curve, suffix, title string }{
-		{"nodes", "", "deliveries as nodes grow, one Redis"}, {"nodes-shards", "-shards", "deliveries as nodes grow, Redis Cluster of three"},
+		{"nodes", "", "deliveries as nodes grow, one Redis"}, {"nodes-shards", "-shards", "deliveries as nodes grow, three Redis shards"},
 	} {
 		for _, n := range []int{1, 2, 4, 8} {
 			list = append(list, scenario{name: fmt.Sprintf("%s-%d", kind.curve, n), curve: kind.curve, x: float64(n), title: kind.title, show: []metric{cpu},
