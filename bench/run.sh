@@ -44,10 +44,10 @@ await() { # port, log: returns once the server answers
 fleet() { # number: starts so many nodes of one cluster
 	: "${DATABASE_URL:?takes a Postgres that the nodes share}" "${REDIS_URL:?takes a Redis that the nodes share}"
 	end
-	local key at
+	local key at share=$(($(nproc) / $1)) # of the cores, as a container's limit would give each: Go counts all of them as its own
 	key=$(head -c32 /dev/urandom | base64)
 	for ((at = port; at < port + $1; at++)); do
-		(cd "$work" && exec env DB_TYPE=postgres MASTER_KEY="$key" PORT="$at" CONNECTION_RATE_LIMIT=0 API_RATE_LIMIT=100000 \
+		(cd "$work" && exec env GOMAXPROCS=$((share > 0 ? share : 1)) DB_TYPE=postgres MASTER_KEY="$key" PORT="$at" CONNECTION_RATE_LIMIT=0 API_RATE_LIMIT=100000 \
 			LOG_LEVEL=error "$work/fastport" serve >"$work/log$at" 2>&1) &
 		servers+=($!)
 		await "$at" "$work/log$at"
