@@ -72,17 +72,11 @@ func (n *Node) heartbeat(ctx context.Context) {
 		n.review()
 		n.heads.soon()
 	}
-	nodes, err := n.bus.Nodes(ctx)
+	others, err := n.others(ctx)
 	if err != nil {
 		return
 	}
-	others := int64(0)
-	for _, other := range nodes {
-		if other.ID != n.cfg.NodeID {
-			others++
-		}
-	}
-	if was := n.peers.Swap(others); others < was {
+	if now := int64(len(others)); now < n.peers.Swap(now) {
 		n.heads.soon()
 	}
 }
