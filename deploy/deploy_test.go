@@ -22,6 +22,7 @@ import (
 	"github.com/fastport/fastport/deploy"
 	"github.com/fastport/fastport/internal/daemon"
 	"github.com/fastport/fastport/internal/rig"
+	"github.com/fastport/fastport/internal/testenv"
 )
 
 // front is a load balancer that runs with the settings of this folder, but for shorter times.
@@ -197,9 +198,9 @@ func (d *device) hears(t *testing.T, want string) {
 
 // TestBalancers_CarryACluster runs each of the settings before the same two nodes.
 func TestBalancers_CarryACluster(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "fastport")
-	if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "../cmd/fastport").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	binary, err := testenv.Fastport(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	c, err := rig.Start(t.Context(), rig.Options{Nodes: 2, Binary: binary, Env: []string{"DRAIN_TIMEOUT=6s"}})
 	if err != nil {

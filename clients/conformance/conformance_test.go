@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -36,10 +35,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	binary = filepath.Join(dir, "fastport")
 	code := 1
-	if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "../../cmd/fastport").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building the binary: %v\n%s", err, out)
+	if binary, err = testenv.Fastport(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	} else if err := testenv.NodeModules("../js", "../../testdata/seedclient"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	} else {

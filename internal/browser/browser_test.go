@@ -28,9 +28,9 @@ type result struct {
 
 // TestPortal runs portal.mjs against two nodes. Each of its claims is a subtest.
 func TestPortal(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "fastport")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/fastport").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	binary, err := testenv.Fastport(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	dsn, redis := testenv.Postgres(t), testenv.Redis(t)
 	var urls []string

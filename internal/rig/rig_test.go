@@ -9,13 +9,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/fastport/fastport/internal/daemon"
+	"github.com/fastport/fastport/internal/testenv"
 )
 
 // binary is what `go build ./cmd/fastport` makes, built once for all tests.
@@ -26,11 +26,10 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	binary = filepath.Join(dir, "fastport")
 	if given := os.Getenv("RIG_VICTIM"); given != "" {
 		binary = given
-	} else if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "../../cmd/fastport").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building the binary: %v\n%s", err, out)
+	} else if binary, err = testenv.Fastport(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := m.Run()
