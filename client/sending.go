@@ -45,6 +45,9 @@ type sending struct {
 	high      int64 // the most that were ever sealed
 	cursor    int64 // the chunk to go out next
 	acked     int64 // written by every receiver
+	awaited   int   // the receivers that it had before it lost its connection, until as many are back; 0: no such time
+	kept      int64 // the chunk that they all had reached then
+	keptUntil time.Time
 	told      int64 // the last acked that the server sent
 	turn      int   // counts goings back beyond the ring
 	receivers int
@@ -178,8 +181,18 @@ func (t *sending) want() (index int64, turn int, ready bool, p FileProgress, err
 	p = FileProgress{
 		FileID: t.id, Name: t.name, Size: t.size, Done: min(t.size, t.acked*protocol.ChunkSize), Receivers: t.receivers,
 	}
-	ready = t.sealed < min(t.total, t.acked+protocol.FileWindow)
+	ready = t.sealed < min(t.total, t.needed()+protocol.FileWindow)
 	return t.sealed, t.turn, ready, p, t.err
+}
+
+// needed is the first chunk that may still be asked for. A server that has lost the file itself learns of its receivers
+// one by one, and the last to come back may be the furthest behind. What can't be read again is kept for it, as long as
+// a server waits for a receiver that is away.
+func (t *sending) needed() int64 {
+	if t.awaited > 0 && !t.seekable && time.Now().Before(t.keptUntil) {
+		return min(t.kept, t.acked)
+	}
+	return t.acked
 }
 
 // put takes a sealed chunk, and gives back a buffer for the next.
@@ -216,6 +229,10 @@ func (t *sending) move(k *conn) {
 		return
 	}
 	t.resumed = t.asked || t.resumed
+	if t.begun && t.awaited == 0 {
+		t.awaited, t.kept = t.receivers, t.acked
+	}
+	t.keptUntil = time.Now().Add(protocol.ReceiverStall)
 	t.conn, t.asked, t.begun, t.ended, t.moved = k, false, false, false, time.Now()
 	k.wake()
 }
@@ -256,6 +273,9 @@ func (t *sending) progress(k *conn, f *protocol.ServerFrame) {
 		return // an old connection's
 	}
 	t.receivers = f.Receivers
+	if t.receivers >= t.awaited {
+		t.awaited = 0
+	}
 	acked := min(f.Acked, t.high) // nobody has what was never sent
 	switch {
 	case f.Done:
