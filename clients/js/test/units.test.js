@@ -10,6 +10,7 @@ import { Sealer, openMessage } from '../src/crypto/message.js';
 import { ReplayGuard } from '../src/crypto/replay.js';
 import { Sha256 } from '../src/crypto/sha256.js';
 import { Dedupe } from '../src/dedupe.js';
+import { Sending } from '../src/files/sending.js';
 import { numbered, safeName } from '../src/files/names.js';
 
 test('SHA-256 is that of Node, however its input is cut', () => {
@@ -111,4 +112,35 @@ test('names of files are of one path element, not hidden, and fit every system',
   assert.ok(Buffer.byteLength(long) <= 248 && long.endsWith('👋.jpeg'), long);
   assert.equal(numbered('a.tar.gz', 2), 'a.tar (2).gz');
   assert.equal(numbered('hidden', 1), 'hidden (1)');
+});
+
+test('a stream that comes back keeps what the last receiver to do so may miss', async () => {
+  const chunks = { total: 100, seekable: false, sha256: '', frame: async (_id, index) => Uint8Array.of(index), end: () => undefined };
+  const line = () => ({ isDown: false, out: [], wake() {}, send(f) { this.out.push(f.type); }, sendBinary(b) { this.out.push(b[0]); } });
+  const span = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
+  const sending = new Sending({ type: 'init_file', fileId: 'f', topic: 't' }, chunks, 'film', 6_553_600, false);
+  const done = sending.produce(undefined);
+  let k = line();
+  const tell = async (receivers, acked, done = false) => {
+    sending.progress(k, { fileId: 'f', receivers, acked, done });
+    for (let still = 0; still < 20;) { // turns of the loop in which nothing more goes out
+      const before = k.out.length;
+      await new Promise(setImmediate);
+      while (sending.pull(k));
+      still = k.out.length === before ? still + 1 : 0;
+    }
+    return k.out.splice(0);
+  };
+  sending.move(k);
+  sending.pull(k);
+  assert.deepEqual(await tell(2, 0), ['init_file', ...span(0, 64)]);
+  assert.deepEqual(await tell(2, 20), span(64, 84));
+  k.isDown = true;
+  sending.move(k = line());
+  sending.pull(k);
+  assert.deepEqual(await tell(1, 35), ['init_file', ...span(35, 84)]); // and no more: chunks 20 to 83 may be asked for
+  assert.deepEqual(await tell(2, 20), span(20, 84));
+  assert.deepEqual(await tell(2, 40), [...span(84, 100), 'end_file']);
+  await tell(2, 100, true);
+  await done;
 });

@@ -49,6 +49,9 @@ export class Sending {
   #high = 0; // the most that were ever sealed
   #cursor = 0; // the chunk to go out next
   #acked = 0; // written by every receiver
+  #awaited = 0; // the receivers that it had before it lost its connection, until as many are back; 0: no such time
+  #kept = 0; // the chunk that they all had reached then
+  #keptUntil = 0;
   #told = 0; // the last acked that the server sent
   #turn = 0; // counts goings back beyond the ring
   #receivers = 0;
@@ -99,7 +102,7 @@ export class Sending {
         }
         if (this.#error) throw this.#error;
         if (this.#done) return;
-        if (this.#sealed < Math.min(this.#chunks.total, this.#acked + FILE_WINDOW)) await this.#sealNext();
+        if (this.#sealed < Math.min(this.#chunks.total, this.#needed() + FILE_WINDOW)) await this.#sealNext();
         else await this.changed.wait();
       }
     } finally {
@@ -107,10 +110,19 @@ export class Sending {
     }
   }
 
+  /**
+   * The first chunk that may still be asked for. A server that has lost the file itself learns of its receivers one by one, and the last to come
+   * back may be the furthest behind. What can't be read again is kept for it, as long as a server waits for a receiver that is away.
+   */
+  #needed() {
+    const kept = this.#awaited > 0 && !this.#chunks.seekable && performance.now() < this.#keptUntil;
+    return kept ? Math.min(this.#kept, this.#acked) : this.#acked;
+  }
+
   async #sealNext() {
     const index = this.#sealed, turn = this.#turn;
     // What lies in the slot is a window behind: every receiver has it.
-    const spare = index - FILE_WINDOW < this.#acked ? this.#ring[index % FILE_WINDOW] : undefined;
+    const spare = index - FILE_WINDOW < this.#needed() ? this.#ring[index % FILE_WINDOW] : undefined;
     const frame = await this.#chunks.frame(this.id, index, spare);
     if (turn !== this.#turn) return; // asked for before the file went back
     if (index === this.#chunks.total - 1) this.#hash = this.#chunks.end();
@@ -137,6 +149,8 @@ export class Sending {
     if (this.#conn && this.#away === 0) this.#away = performance.now();
     if (!k || k.isDown) return;
     this.#resumed ||= this.#asked;
+    if (this.#begun && this.#awaited === 0) [this.#awaited, this.#kept] = [this.#receivers, this.#acked];
+    this.#keptUntil = performance.now() + RECEIVER_STALL;
     this.#conn = k;
     this.#asked = this.#begun = this.#ended = false;
     this.#moved = performance.now();
@@ -174,6 +188,7 @@ export class Sending {
   progress(k, f) {
     if (this.#conn !== k || !this.#asked) return; // an old connection's
     this.#receivers = f.receivers ?? 0;
+    if (this.#receivers >= this.#awaited) this.#awaited = 0;
     const acked = Math.min(f.acked ?? 0, this.#high); // nobody has what was never sent
     if (f.done) {
       this.#acked = this.#chunks.total;

@@ -51,6 +51,9 @@ class Sending {
   int _high = 0; // the most that were ever sealed
   int _cursor = 0; // the chunk to go out next
   int _acked = 0; // written by every receiver
+  int _awaited = 0; // the receivers that it had before it lost its connection, until as many are back; 0: no such time
+  int _kept = 0; // the chunk that they all had reached then
+  int _keptUntil = 0;
   int _told = 0; // the last acked that the server sent
   int _turn = 0; // counts goings back beyond the ring
   int _receivers = 0;
@@ -80,7 +83,7 @@ class Sending {
         }
         if (_error case final err?) throw err;
         if (_done) return;
-        if (_sealed < min(_chunks.total, _acked + Wire.fileWindow)) {
+        if (_sealed < min(_chunks.total, _needed + Wire.fileWindow)) {
           await _sealNext();
         } else {
           await _changed.wait();
@@ -89,6 +92,14 @@ class Sending {
     } finally {
       timer.cancel();
     }
+  }
+
+  /// The first chunk that may still be asked for. A server that has lost the file itself learns of its receivers one by one, and
+  /// the last to come back may be the furthest behind. What can't be read again is kept for it, as long as a server waits for a
+  /// receiver that is away.
+  int get _needed {
+    final kept = _awaited > 0 && !_chunks.seekable && monotonic() < _keptUntil;
+    return kept ? min(_kept, _acked) : _acked;
   }
 
   Future<void> _sealNext() async {
@@ -109,6 +120,11 @@ class Sending {
     if (at != null && _away == 0) _away = monotonic();
     if (k == null || k.isDown) return;
     _resumed = _resumed || _asked;
+    if (_begun && _awaited == 0) {
+      _awaited = _receivers;
+      _kept = _acked;
+    }
+    _keptUntil = monotonic() + Wire.receiverStall;
     _conn = k;
     _asked = _begun = _ended = false;
     _moved = monotonic();
@@ -139,6 +155,7 @@ class Sending {
   void progress(Connection k, ServerFrame f) {
     if (!identical(_conn, k) || !_asked) return; // an old connection's
     _receivers = f.receivers ?? 0;
+    if (_receivers >= _awaited) _awaited = 0;
     final acked = min(f.acked ?? 0, _high); // nobody has what was never sent
     if (f.done) {
       _acked = _chunks.total;
