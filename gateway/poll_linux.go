@@ -16,13 +16,16 @@ const (
 	pollEvents   = 128      // taken at once
 	flushEvery   = 16       // events before what they queued is written
 	settleRounds = 2        // of tasks and flushes before new events are looked at
+	lendAtMost   = 128      // connections that lend flushes without waking a flusher
 )
 
 // poller owns a share of the sockets: the goroutine in run reads them all, into one buffer.
 //
 // The epoll descriptor is itself watched by the Go runtime's poller, so that run waits like any goroutine and no
 // thread sleeps in epoll_wait. What other goroutines want of it comes by two lists: tasks for the reader, which wake
-// it, and dirty connections, which the flusher writes unless run is at work and gets to it first.
+// it, and dirty connections, which the flusher writes unless run is at work and gets to it first. While any poller of
+// the server is at work, flushers sleep on: what its frames queue elsewhere grows until it has read them, and then it
+// writes that too, or wakes them.
 type poller struct {
 	srv   *Server
 	epoll int
@@ -141,6 +144,7 @@ func (p *poller) run() {
 		if err := p.raw.Read(p.poll); err != nil {
 			return
 		}
+		p.srv.rounds.Add(1)
 		p.mu.Lock()
 		p.busy = true
 		for i, ev := range p.events[:p.ready] {
@@ -160,9 +164,33 @@ func (p *poller) run() {
 			}
 			if i%flushEvery == flushEvery-1 {
 				p.flushDirty(p.batch)
+				p.lend()
 			}
 		}
 		p.settle()
+		p.srv.rounds.Add(-1)
+		p.lend()
+	}
+}
+
+// lend sees to the flush of what waits at pollers that are not at work, p itself included once its round is over: a few
+// connections it writes itself, which costs less than to wake another thread for them.
+func (p *poller) lend() {
+	left := lendAtMost
+	for _, q := range p.srv.pollers {
+		// At a round's end, rounds was lowered before this look: whoever saw it raised has put its connection on the list
+		// by now, and whoever comes later wakes the flusher.
+		q.mu.Lock()
+		waiting, busy := len(q.dirty), q.busy
+		q.mu.Unlock()
+		switch {
+		case waiting == 0 || busy:
+		case waiting <= left:
+			left -= waiting
+			q.flushDirty(p.batch)
+		default:
+			q.wakeFlusher()
+		}
 	}
 }
 
@@ -177,10 +205,7 @@ func (p *poller) settle() {
 			if tasks {
 				p.ring()
 			}
-			if dirty {
-				p.wakeFlusher()
-			}
-			return
+			return // lend sees what is left on dirty
 		}
 		work := p.tasks
 		p.tasks, p.spare[0] = p.spare[0][:0], nil
@@ -240,6 +265,7 @@ func (p *poller) ring() {
 	unix.Write(p.bell, one[:])
 }
 
+// wakeFlusher has the flusher look at the list.
 func (p *poller) wakeFlusher() {
 	select {
 	case p.kick <- struct{}{}:

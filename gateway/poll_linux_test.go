@@ -182,3 +182,43 @@ func TestPoll_DoesNotSpin(t *testing.T) {
 		c.conn.Close()
 	}
 }
+
+// The number of receivers decides whether the reader's poller writes what lies at the others, or wakes their flushers.
+func TestPoll_WhatAFrameQueuesElsewhereGoesOut(t *testing.T) {
+	for _, receivers := range []int{1, 3, 2 * lendAtMost} {
+		t.Run(fmt.Sprint(receivers), func(t *testing.T) {
+			var r *rig
+			spread := func(_ *peer, frame []byte) bool {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				for _, p := range r.all {
+					p.sock.Send(session.LaneMessage, packet(false, string(frame)))
+				}
+				return false
+			}
+			r = start(t, Config{Pollers: 3}, func(p *peer) { p.text = spread })
+			var clients []*client
+			for range receivers {
+				clients = append(clients, r.dial())
+			}
+			r.opened(receivers)
+			for round := range 50 {
+				said := fmt.Sprint("round ", round)
+				clients[round%receivers].send(said)
+				// From outside of any round, as what a store has committed comes.
+				r.opened(1)[0].sock.Send(session.LaneAck, packet(false, "committed"))
+				for i, c := range clients {
+					heard := 1
+					if i == 0 {
+						heard = 2
+					}
+					for range heard {
+						if _, text, err := c.read(); err != nil || text != said && text != "committed" {
+							t.Fatalf("round %d, receiver %d: %q, %v", round, i, text, err)
+						}
+					}
+				}
+			}
+		})
+	}
+}

@@ -172,7 +172,8 @@ func (c *pollConn) flushSoon() {
 	p := c.p
 	p.mu.Lock()
 	p.dirty = append(p.dirty, c)
-	wake := !p.busy && len(p.dirty) == 1
+	// A poller at work looks at every list when its round is over; p.mu orders that with this.
+	wake := !p.busy && len(p.dirty) == 1 && p.srv.rounds.Load() == 0
 	p.mu.Unlock()
 	if wake {
 		p.wakeFlusher()

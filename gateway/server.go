@@ -43,7 +43,8 @@ type Server struct {
 	life    sync.Mutex // guards the following: nothing starts once draining is set
 	started bool
 
-	pollers  []*poller // none: a goroutine per connection
+	pollers  []*poller    // none: a goroutine per connection
+	rounds   atomic.Int32 // pollers at work
 	nextPoll atomic.Uint32
 	stopTick context.CancelFunc
 	tasks    sync.WaitGroup // all goroutines that the server started
