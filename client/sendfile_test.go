@@ -192,31 +192,60 @@ func TestSend_GoesOnOnANewConnectionFromWhereItIsTold(t *testing.T) {
 // TestSend_KeepsWhatTheLastToComeBackMayMiss has a server that has lost the file, and hears of its receivers one by one.
 func TestSend_KeepsWhatTheLastToComeBackMayMiss(t *testing.T) {
 	const total = 100
-	p, k, done := sendTo(t, total*protocol.ChunkSize, stream{bytes.NewReader(content(total * protocol.ChunkSize))})
+	for name, lose := range map[string]func(*peer, *peerConn) *peerConn{
+		"with the connection": func(p *peer, k *peerConn) *peerConn {
+			k.nc.Close()
+			k = p.welcome()
+			k.expect(protocol.TypeInitFile)
+			return k
+		},
+		"behind the connection": func(_ *peer, k *peerConn) *peerConn { return k },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, k, done := sendTo(t, total*protocol.ChunkSize, stream{bytes.NewReader(content(total * protocol.ChunkSize))})
+			id := k.expect(protocol.TypeInitFile).FileID
+			tell := func(receivers int, acked int64) {
+				k.send(protocol.ServerFrame{Type: protocol.TypeFileProgress, FileID: id, Receivers: receivers, Acked: acked})
+			}
+			tell(2, 0)
+			k.chunks(0, 64)
+			tell(2, 20)
+			k.chunks(64, 84)
+			for range 2 { // the second server is lost too, before all are back
+				k = lose(p, k)
+				tell(1, 36) // a server that makes a sender go back which does not know why
+				tell(1, 35)
+				for f := k.next(); int(f.chunk.Index) != 83; f = k.next() {
+				}
+				tell(1, 84)
+				select {
+				case f := <-k.frames:
+					t.Fatalf("got %.40q: chunks 20 to 83 may be asked for", f.raw)
+				case <-time.After(20 * time.Millisecond): // what comes later than that is missed, never invented
+				}
+			}
+			tell(2, 20)
+			k.chunks(20, 84)
+			tell(2, 40)
+			k.chunks(84, total)
+			k.expect(protocol.TypeEndFile)
+			k.progress(id, total, true)
+			if err := receive(t, done); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestSend_AReceiverThatLeavesHoldsNothingUp(t *testing.T) {
+	const total = 128
+	_, k, done := sendTo(t, total*protocol.ChunkSize, stream{bytes.NewReader(content(total * protocol.ChunkSize))})
 	id := k.expect(protocol.TypeInitFile).FileID
-	tell := func(receivers int, acked int64) {
-		k.send(protocol.ServerFrame{Type: protocol.TypeFileProgress, FileID: id, Receivers: receivers, Acked: acked})
-	}
-	tell(2, 0)
+	k.send(protocol.ServerFrame{Type: protocol.TypeFileProgress, FileID: id, Receivers: 2})
 	k.chunks(0, 64)
-	tell(2, 20)
-	k.chunks(64, 84)
-	for range 2 { // the second server is lost too, before all are back
-		k.nc.Close()
-		k = p.welcome()
-		k.expect(protocol.TypeInitFile)
-		tell(1, 35)
-		k.chunks(35, 84)
-		select {
-		case f := <-k.frames:
-			t.Fatalf("got %.40q: chunks 20 to 83 may be asked for", f.raw)
-		case <-time.After(20 * time.Millisecond): // what comes later than that is missed, never invented
-		}
-	}
-	tell(2, 20)
-	k.chunks(20, 84)
-	tell(2, 40)
-	k.chunks(84, total)
+	k.progress(id, 0, false) // it has one
+	k.progress(id, 64, false)
+	k.chunks(64, total)
 	k.expect(protocol.TypeEndFile)
 	k.progress(id, total, true)
 	if err := receive(t, done); err != nil {

@@ -45,9 +45,7 @@ type sending struct {
 	high      int64 // the most that were ever sealed
 	cursor    int64 // the chunk to go out next
 	acked     int64 // written by every receiver
-	awaited   int   // the receivers that it had before it lost its connection, until as many are back; 0: no such time
-	kept      int64 // the chunk that they all had reached then
-	keptUntil time.Time
+	kept      keeping
 	told      int64 // the last acked that the server sent
 	turn      int   // counts goings back beyond the ring
 	receivers int
@@ -55,6 +53,36 @@ type sending struct {
 	ended     bool   // end_file is out
 	cancelled bool   // cancel_file is out
 	err       error
+}
+
+// keeping is what a file that can't be read again holds in its ring for receivers who may be yet to come back. A server
+// that has lost the file itself learns of its receivers one by one, and the last to come may be the furthest behind.
+type keeping struct {
+	receivers int // how many there were, until as many are back; 0: nothing is kept
+	from      int64
+	until     time.Time // a server waits no longer for one that is away
+	sure      bool      // the server has lost the file; else they may have left it
+}
+
+// begin keeps what is beyond from for so many receivers, unless something is kept already.
+func (k *keeping) begin(receivers int, from int64, sure bool) {
+	if k.receivers == 0 {
+		k.receivers, k.from = receivers, from
+	}
+	k.sure = k.sure || sure
+	k.until = time.Now().Add(protocol.ReceiverStall)
+}
+
+// count takes how many receivers there are now. back: in the same word the file goes back.
+func (k *keeping) count(receivers int, back bool) {
+	switch {
+	case receivers >= k.receivers || time.Now().After(k.until):
+		*k = keeping{}
+	case back:
+		k.sure = true
+	case !k.sure:
+		*k = keeping{} // those who are gone have left it
+	}
 }
 
 // sendings are the files on their way out.
@@ -185,12 +213,10 @@ func (t *sending) want() (index int64, turn int, ready bool, p FileProgress, err
 	return t.sealed, t.turn, ready, p, t.err
 }
 
-// needed is the first chunk that may still be asked for. A server that has lost the file itself learns of its receivers
-// one by one, and the last to come back may be the furthest behind. What can't be read again is kept for it, as long as
-// a server waits for a receiver that is away.
+// needed is the first chunk that may still be asked for.
 func (t *sending) needed() int64 {
-	if t.awaited > 0 && !t.seekable && time.Now().Before(t.keptUntil) {
-		return min(t.kept, t.acked)
+	if t.kept.receivers > 0 && !t.seekable && time.Now().Before(t.kept.until) {
+		return min(t.kept.from, t.acked)
 	}
 	return t.acked
 }
@@ -229,10 +255,7 @@ func (t *sending) move(k *conn) {
 		return
 	}
 	t.resumed = t.asked || t.resumed
-	if t.begun && t.awaited == 0 {
-		t.awaited, t.kept = t.receivers, t.acked
-	}
-	t.keptUntil = time.Now().Add(protocol.ReceiverStall)
+	t.kept.begin(t.receivers, t.acked, true)
 	t.conn, t.asked, t.begun, t.ended, t.moved = k, false, false, false, time.Now()
 	k.wake()
 }
@@ -272,17 +295,19 @@ func (t *sending) progress(k *conn, f *protocol.ServerFrame) {
 	if t.conn != k || !t.asked {
 		return // an old connection's
 	}
-	t.receivers = f.Receivers
-	if t.receivers >= t.awaited {
-		t.awaited = 0
+	back := f.Acked < t.told
+	t.kept.count(f.Receivers, back)
+	if f.Receivers < t.receivers && !back {
+		t.kept.begin(t.receivers, t.acked, false) // until the next word shows which it is
 	}
+	t.receivers = f.Receivers
 	acked := min(f.Acked, t.high) // nobody has what was never sent
 	switch {
 	case f.Done:
 		t.acked, t.err = t.total, errDone
 	case !t.begun && t.resumed && !t.reaches(acked):
 		// A server that has lost the file itself learns from the receivers, as they come back, how far they are.
-	case !t.begun || acked < t.told:
+	case !t.begun || back:
 		// Answered to init_file, this is where to go on; less than before, where to go back to.
 		t.begun, t.away = true, time.Time{}
 		t.goTo(acked)
@@ -291,7 +316,7 @@ func (t *sending) progress(k *conn, f *protocol.ServerFrame) {
 	case acked > t.acked:
 		t.acked, t.cursor, t.moved = acked, max(t.cursor, acked), time.Now()
 	}
-	t.told = acked
+	t.told = f.Acked
 	k.wake()
 }
 

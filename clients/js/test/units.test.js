@@ -140,7 +140,13 @@ test('a stream that comes back keeps what the last receiver to do so may miss', 
   sending.pull(k);
   assert.deepEqual(await tell(1, 35), ['init_file', ...span(35, 84)]); // and no more: chunks 20 to 83 may be asked for
   assert.deepEqual(await tell(2, 20), span(20, 84));
-  assert.deepEqual(await tell(2, 40), [...span(84, 100), 'end_file']);
-  await tell(2, 100, true);
+  // Its own connection stays, and the server loses the file behind it, and makes it go back to tell it so.
+  assert.deepEqual(await tell(1, 36), []);
+  assert.deepEqual(await tell(1, 35), span(35, 84));
+  assert.deepEqual(await tell(2, 20), span(20, 84));
+  // One that leaves holds nothing up.
+  assert.deepEqual(await tell(1, 20), []);
+  assert.deepEqual(await tell(1, 40), [...span(84, 100), 'end_file']);
+  await tell(1, 100, true);
   await done;
 });

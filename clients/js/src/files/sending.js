@@ -25,6 +25,48 @@ const STALL = 2 * RECEIVER_STALL;
 // Between two init_file of one that comes back.
 const AGAIN = 500;
 
+/**
+ * What a file that can't be read again holds in its ring for receivers who may be yet to come back. A server that has lost the file itself learns of
+ * its receivers one by one, and the last to come may be the furthest behind.
+ */
+class Keeping {
+  #receivers = 0; // how many there were, until as many are back; 0: nothing is kept
+  #from = 0;
+  #until = 0; // a server waits no longer for one that is away
+  #sure = false; // the server has lost the file; else they may have left it
+
+  /**
+   * Keeps what is beyond from for so many receivers, unless something is kept already.
+   * @param {number} receivers
+   * @param {number} from
+   * @param {boolean} sure
+   */
+  begin(receivers, from, sure) {
+    if (this.#receivers === 0) [this.#receivers, this.#from] = [receivers, from];
+    this.#sure ||= sure;
+    this.#until = performance.now() + RECEIVER_STALL;
+  }
+
+  /**
+   * Takes how many receivers there are now.
+   * @param {number} receivers
+   * @param {boolean} back in the same word the file goes back
+   */
+  count(receivers, back) {
+    const all = receivers >= this.#receivers || performance.now() > this.#until;
+    if (!all && back) this.#sure = true;
+    else if (all || !this.#sure) { // those who are gone have left it
+      this.#receivers = 0;
+      this.#sure = false;
+    }
+  }
+
+  /** The first chunk that is kept. */
+  from() {
+    return this.#receivers > 0 && performance.now() < this.#until ? this.#from : Infinity;
+  }
+}
+
 /** One file on its way out: a window of sealed chunks between its source and the connection. */
 export class Sending {
   /** The window or the state has changed. */
@@ -49,9 +91,7 @@ export class Sending {
   #high = 0; // the most that were ever sealed
   #cursor = 0; // the chunk to go out next
   #acked = 0; // written by every receiver
-  #awaited = 0; // the receivers that it had before it lost its connection, until as many are back; 0: no such time
-  #kept = 0; // the chunk that they all had reached then
-  #keptUntil = 0;
+  #kept = new Keeping();
   #told = 0; // the last acked that the server sent
   #turn = 0; // counts goings back beyond the ring
   #receivers = 0;
@@ -110,13 +150,9 @@ export class Sending {
     }
   }
 
-  /**
-   * The first chunk that may still be asked for. A server that has lost the file itself learns of its receivers one by one, and the last to come
-   * back may be the furthest behind. What can't be read again is kept for it, as long as a server waits for a receiver that is away.
-   */
+  /** The first chunk that may still be asked for. */
   #needed() {
-    const kept = this.#awaited > 0 && !this.#chunks.seekable && performance.now() < this.#keptUntil;
-    return kept ? Math.min(this.#kept, this.#acked) : this.#acked;
+    return this.#chunks.seekable ? this.#acked : Math.min(this.#kept.from(), this.#acked);
   }
 
   async #sealNext() {
@@ -149,8 +185,7 @@ export class Sending {
     if (this.#conn && this.#away === 0) this.#away = performance.now();
     if (!k || k.isDown) return;
     this.#resumed ||= this.#asked;
-    if (this.#begun && this.#awaited === 0) [this.#awaited, this.#kept] = [this.#receivers, this.#acked];
-    this.#keptUntil = performance.now() + RECEIVER_STALL;
+    this.#kept.begin(this.#receivers, this.#acked, true);
     this.#conn = k;
     this.#asked = this.#begun = this.#ended = false;
     this.#moved = performance.now();
@@ -187,15 +222,17 @@ export class Sending {
    */
   progress(k, f) {
     if (this.#conn !== k || !this.#asked) return; // an old connection's
-    this.#receivers = f.receivers ?? 0;
-    if (this.#receivers >= this.#awaited) this.#awaited = 0;
-    const acked = Math.min(f.acked ?? 0, this.#high); // nobody has what was never sent
+    const receivers = f.receivers ?? 0, told = f.acked ?? 0, back = told < this.#told;
+    this.#kept.count(receivers, back);
+    if (receivers < this.#receivers && !back) this.#kept.begin(this.#receivers, this.#acked, false); // until the next word shows which it is
+    this.#receivers = receivers;
+    const acked = Math.min(told, this.#high); // nobody has what was never sent
     if (f.done) {
       this.#acked = this.#chunks.total;
       this.#done = true;
     } else if (!this.#begun && this.#resumed && !this.#reaches(acked)) {
       // A server that has lost the file itself learns from the receivers, as they come back, how far they are.
-    } else if (!this.#begun || acked < this.#told) {
+    } else if (!this.#begun || back) {
       // Answered to init_file, this is where to go on; less than before, where to go back to.
       this.#begun = true;
       this.#away = 0;
@@ -207,7 +244,7 @@ export class Sending {
       this.#cursor = Math.max(this.#cursor, acked);
       this.#moved = performance.now();
     }
-    this.#told = acked;
+    this.#told = told;
     this.changed.notify();
     k.wake();
   }

@@ -51,9 +51,7 @@ class Sending {
   int _high = 0; // the most that were ever sealed
   int _cursor = 0; // the chunk to go out next
   int _acked = 0; // written by every receiver
-  int _awaited = 0; // the receivers that it had before it lost its connection, until as many are back; 0: no such time
-  int _kept = 0; // the chunk that they all had reached then
-  int _keptUntil = 0;
+  final _Keeping _kept = _Keeping();
   int _told = 0; // the last acked that the server sent
   int _turn = 0; // counts goings back beyond the ring
   int _receivers = 0;
@@ -94,13 +92,8 @@ class Sending {
     }
   }
 
-  /// The first chunk that may still be asked for. A server that has lost the file itself learns of its receivers one by one, and
-  /// the last to come back may be the furthest behind. What can't be read again is kept for it, as long as a server waits for a
-  /// receiver that is away.
-  int get _needed {
-    final kept = _awaited > 0 && !_chunks.seekable && monotonic() < _keptUntil;
-    return kept ? min(_kept, _acked) : _acked;
-  }
+  /// The first chunk that may still be asked for.
+  int get _needed => _chunks.seekable ? _acked : _kept.least(_acked);
 
   Future<void> _sealNext() async {
     final index = _sealed, turn = _turn;
@@ -120,11 +113,7 @@ class Sending {
     if (at != null && _away == 0) _away = monotonic();
     if (k == null || k.isDown) return;
     _resumed = _resumed || _asked;
-    if (_begun && _awaited == 0) {
-      _awaited = _receivers;
-      _kept = _acked;
-    }
-    _keptUntil = monotonic() + Wire.receiverStall;
+    _kept.begin(_receivers, _acked, true);
     _conn = k;
     _asked = _begun = _ended = false;
     _moved = monotonic();
@@ -154,15 +143,17 @@ class Sending {
   /// Takes a file_progress.
   void progress(Connection k, ServerFrame f) {
     if (!identical(_conn, k) || !_asked) return; // an old connection's
-    _receivers = f.receivers ?? 0;
-    if (_receivers >= _awaited) _awaited = 0;
-    final acked = min(f.acked ?? 0, _high); // nobody has what was never sent
+    final receivers = f.receivers ?? 0, told = f.acked ?? 0, back = told < _told;
+    _kept.count(receivers, back);
+    if (receivers < _receivers && !back) _kept.begin(_receivers, _acked, false); // until the next word shows which it is
+    _receivers = receivers;
+    final acked = min(told, _high); // nobody has what was never sent
     if (f.done) {
       _acked = _chunks.total;
       _done = true;
     } else if (!_begun && _resumed && !_reaches(acked)) {
       // A server that has lost the file itself learns from the receivers, as they come back, how far they are.
-    } else if (!_begun || acked < _told) {
+    } else if (!_begun || back) {
       // Answered to init_file, this is where to go on; less than before, where to go back to.
       _begun = true;
       _away = 0;
@@ -174,7 +165,7 @@ class Sending {
       _cursor = max(_cursor, acked);
       _moved = monotonic();
     }
-    _told = acked;
+    _told = told;
     _changed.notify();
     k.wake();
   }
@@ -234,4 +225,37 @@ class Sending {
       _conn?.wake();
     }
   }
+}
+
+/// What a file that can't be read again holds in its ring for receivers who may be yet to come back. A server that has lost the
+/// file itself learns of its receivers one by one, and the last to come may be the furthest behind.
+class _Keeping {
+  int _receivers = 0; // how many there were, until as many are back; 0: nothing is kept
+  int _from = 0;
+  int _until = 0; // a server waits no longer for one that is away
+  bool _sure = false; // the server has lost the file; else they may have left it
+
+  /// Keeps what is beyond [from] for so many receivers, unless something is kept already.
+  void begin(int receivers, int from, bool sure) {
+    if (_receivers == 0) {
+      _receivers = receivers;
+      _from = from;
+    }
+    _sure = _sure || sure;
+    _until = monotonic() + Wire.receiverStall;
+  }
+
+  /// Takes how many receivers there are now. [back]: in the same word the file goes back.
+  void count(int receivers, bool back) {
+    final all = receivers >= _receivers || monotonic() > _until;
+    if (!all && back) {
+      _sure = true;
+    } else if (all || !_sure) {
+      _receivers = 0; // those who are gone have left it
+      _sure = false;
+    }
+  }
+
+  /// The first chunk that may be asked for, of a file that is at [acked].
+  int least(int acked) => _receivers > 0 && monotonic() < _until ? min(_from, acked) : acked;
 }
