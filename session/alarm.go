@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,28 +14,32 @@ type ringer interface{ ring(now int64) }
 // alarm is a place in the node's one timer. Its owner guards nothing of it.
 type alarm struct {
 	who ringer
-	at  int64
-	pos int // in the heap, from 1; 0: not set
+	at  atomic.Int64 // 0: not set
+	pos int          // in the heap, from 1; 0: not set
 }
 
 // alarms is one timer for everything that comes due: connections with something out, topics with an open gap.
 type alarms struct {
 	wake chan struct{}
 
-	mu   sync.Mutex // guards the following, and each alarm
+	mu   sync.Mutex // guards the following, and each alarm, whose at is read without it
 	heap alarmHeap
 }
 
-// set makes a ring at a time, or earlier if it was set so.
+// set makes a ring at a time, or earlier if it was set so. The owner holds the lock that its ring takes: so where a is
+// just being rung, the ring sees what it was set for.
 func (l *alarms) set(a *alarm, at int64) {
+	if was := a.at.Load(); was != 0 && was <= at {
+		return // as nearly always: one message behind another
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case a.pos == 0:
-		a.at = at
+		a.at.Store(at)
 		heap.Push(&l.heap, a)
-	case at < a.at:
-		a.at = at
+	case at < a.at.Load():
+		a.at.Store(at)
 		heap.Fix(&l.heap, a.pos-1)
 	default:
 		return
@@ -61,8 +66,8 @@ func (l *alarms) due(now int64, list []*alarm) ([]*alarm, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.heap) > 0 && len(list) < cap(list) {
-		if first := l.heap[0]; first.at > now {
-			return list, time.Duration(first.at - now)
+		if at := l.heap[0].at.Load(); at > now {
+			return list, time.Duration(at - now)
 		}
 		list = append(list, heap.Pop(&l.heap).(*alarm))
 	}
@@ -97,7 +102,7 @@ func (l *alarms) run(ctx context.Context, clock func() int64) {
 type alarmHeap []*alarm
 
 func (h alarmHeap) Len() int           { return len(h) }
-func (h alarmHeap) Less(i, j int) bool { return h[i].at < h[j].at }
+func (h alarmHeap) Less(i, j int) bool { return h[i].at.Load() < h[j].at.Load() }
 func (h alarmHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].pos, h[j].pos = i+1, j+1
@@ -115,5 +120,6 @@ func (h *alarmHeap) Pop() any {
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
 	a.pos = 0
+	a.at.Store(0)
 	return a
 }
