@@ -99,6 +99,8 @@ type suite struct {
 }
 
 func (s *suite) run(ctx context.Context) (err error) {
+	// Before the build: whoever works on the tree goes on meanwhile.
+	s.about = record{Machine: machine(), Kernel: firstOf("uname", "-sr"), Go: runtime.Version(), Commit: firstOf("git", "-C", s.root, "describe", "--always", "--dirty")}
 	if s.lab, err = newLab(s.root); err != nil {
 		return err
 	}
@@ -106,7 +108,6 @@ func (s *suite) run(ctx context.Context) (err error) {
 	if err := s.lab.build(); err != nil {
 		return err
 	}
-	s.about = record{Machine: machine(), Kernel: firstOf("uname", "-sr"), Go: runtime.Version(), Commit: firstOf("git", "-C", s.root, "rev-parse", "--short", "HEAD")}
 	records, err := readRecords(s.out + ".jsonl")
 	if err != nil {
 		return err
