@@ -20,6 +20,15 @@ func (h *Histogram) Add(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
+// Merge adds all that other has.
+func (h *Histogram) Merge(other *Histogram) {
+	for i, c := range other.counts {
+		h.counts[i] += c
+	}
+	h.n += other.n
+	h.max = max(h.max, other.max)
+}
+
 // Count is how many there are.
 func (h *Histogram) Count() uint64 { return h.n }
 

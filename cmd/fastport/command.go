@@ -30,7 +30,7 @@ type action func(ctx context.Context, e *env, args []string) error
 // commands is the table of all there are, in the order that help shows.
 func commands() []command {
 	return []command{
-		serveCommand(), migrateCommand(), rekeyCommand(), healthcheckCommand(), verifyCommand(),
+		serveCommand(), migrateCommand(), rekeyCommand(), healthcheckCommand(), verifyCommand(), benchCommand(),
 		sessionCommand(), keygenCommand(),
 		pubCommand(), subCommand(), sendCommand(), recvCommand(), devicesCommand(),
 		versionCommand(),

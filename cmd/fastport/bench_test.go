@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// benched runs a benchmark of a real broker, which must find it all well, and returns what it found.
+func benched(t *testing.T, here *place, args ...string) (r benchResult) {
+	t.Helper()
+	out := here.ok(append([]string{"bench", "--json", "--duration", "1s", "--warmup", "200ms"}, args...)...)
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatalf("%v of %s", err, out)
+	}
+	return r
+}
+
+func TestBench_MeasuresARealBroker(t *testing.T) {
+	const pass = "a long enough sentence"
+	_, here := newPlace(t).broker("ADMIN_PASS="+pass, "CONNECTION_RATE_LIMIT=0")
+	here = here.with("FASTPORT_ADMIN_PASS=" + pass)
+	for _, c := range []struct {
+		args string
+		each uint64
+	}{
+		{"--pairs 3", 1},
+		{"--pairs 2 --rate 200 --durable --size 16", 1},
+		{"--fanout 5 --rate 50 --qos 0", 5},
+	} {
+		r := benched(t, here, strings.Fields(c.args)...)
+		if r.Acked == 0 || r.Acked != r.Published || r.Delivered != r.Acked*c.each || r.Lost+r.Twice+r.OutOfOrder+r.Refused > 0 || !r.OK {
+			t.Errorf("%s: %+v: want each that was published acked, and delivered %d times", c.args, r, c.each)
+		}
+		if r.Delivery.Count == 0 || r.Delivery.Count > r.Delivered || r.Delivery.P50Ms <= 0 || r.Delivery.MaxMs < r.Delivery.P99Ms {
+			t.Errorf("%s: times of delivery %+v", c.args, r.Delivery)
+		}
+		if r.Rate > 0 && r.Ack.Count != uint64(r.Rate) {
+			t.Errorf("%s: %d acks are in its second, want each that was due in it, %d", c.args, r.Ack.Count, r.Rate)
+		}
+	}
+	if list := here.ok("session", "list"); strings.Contains(list, "bench-") {
+		t.Errorf("it left a session:\n%s", list)
+	}
+}
+
+func TestBench_CountsTheTimeForWhichABrokerStandsStill(t *testing.T) {
+	broker, here := newPlace(t).broker()
+	r := here.start("bench", "--pairs", "1", "--rate", "100", "--duration", "4s", "--warmup", "0s", "--json")
+	r.tells("delivered")
+	broker.cmd.Process.Signal(syscall.SIGSTOP)
+	time.Sleep(time.Second)
+	broker.cmd.Process.Signal(syscall.SIGCONT)
+	if code := r.wait(); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, r.told.String())
+	}
+	var found benchResult
+	if err := json.Unmarshal([]byte(r.out.String()), &found); err != nil {
+		t.Fatal(err)
+	}
+	// A hundred messages were due meanwhile, a quarter of all; half of those waited for half a second and more.
+	if found.Ack.Count != 400 || found.Ack.P90Ms < 400 {
+		t.Errorf("%+v: want 400 acks, a tenth of them after 400 ms or more", found.Ack)
+	}
+}
+
+func TestBench_InterruptedItReports(t *testing.T) {
+	_, here := newPlace(t).broker()
+	r := here.start("bench", "--pairs", "2", "--rate", "100", "--duration", "1h", "--warmup", "0s")
+	r.tells("p99")
+	if code := r.interrupt(); code != exitOK || !strings.Contains(r.out.String(), "publish to delivery") || !strings.Contains(r.out.String(), " 0 lost") {
+		t.Errorf("exit code %d, printed %q, told %q", code, r.out.String(), r.told.String())
+	}
+}
+
+func TestBench_CountsWhatIsLostTwiceAndOutOfOrder(t *testing.T) {
+	b := &benchmark{pairs: 1, qos: 1}
+	l := &tally{started: time.Now(), acks: []*timing{{}}, streams: []*stream{{}}}
+	l.end.Store(int64(time.Hour))
+	payload := make([]byte, stampSize)
+	for _, number := range []uint64{0, 1, 3, 2, 2, 5} {
+		stamp(payload, l.now(), number)
+		l.take(l.streams[0], payload)
+	}
+	l.acked.Store(6)
+	l.acks[0].acked.Store(6)
+	r := b.result(l)
+	if r.Lost != 1 || r.Twice != 1 || r.OutOfOrder != 1 || r.OK {
+		t.Errorf("%+v: want one lost, one twice, one out of order, and not OK", r)
+	}
+	if got := r.verdict(); got != "lost 1, twice 1, out of order 1 of 6 that were acked" {
+		t.Errorf("verdict %q", got)
+	}
+	stamp(payload, l.now(), 4)
+	l.take(l.streams[0], payload)
+	if r := b.result(l); r.Lost != 0 || r.OutOfOrder != 2 {
+		t.Errorf("%+v: want what came late to be out of order, and not lost", r)
+	}
+}
+
+func TestBench_SaysWhatToDo(t *testing.T) {
+	_, here := newPlace(t).broker("ADMIN_PASS=a long enough sentence", "SESSION_CREATION=admin")
+	here.fails("set FASTPORT_ADMIN_PASS", "bench")
+	here.fails("nothing answers at", "bench", "--url", "http://127.0.0.1:1")
+	for _, args := range []string{"--pairs 0", "--rate -1", "--qos 2", "--size 3", "--duration 0s", "--window 0", "--url ftp://h", "surplus"} {
+		code, _, told := call(t, nil, "", strings.Fields("bench "+args)...)
+		if code != exitUsage || told == "" {
+			t.Errorf("bench %s: exit %d, said %q; want %d and why", args, code, told, exitUsage)
+		}
+	}
+}
