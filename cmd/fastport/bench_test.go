@@ -31,7 +31,7 @@ func TestBench_MeasuresARealBroker(t *testing.T) {
 		{"--fanout 5 --rate 50 --qos 0", 5},
 	} {
 		r := benched(t, here, strings.Fields(c.args)...)
-		if r.Acked == 0 || r.Acked != r.Published || r.Delivered != r.Acked*c.each || r.Lost+r.Twice+r.OutOfOrder+r.Refused > 0 || !r.OK {
+		if r.Acked == 0 || r.Acked != r.Published || r.Delivered != r.Acked*c.each || r.Lost+r.Twice+r.OutOfOrder+r.Failed > 0 || !r.OK {
 			t.Errorf("%s: %+v: want each that was published acked, and delivered %d times", c.args, r, c.each)
 		}
 		if r.Delivery.Count == 0 || r.Delivery.Count > r.Delivered || r.Delivery.P50Ms <= 0 || r.Delivery.MaxMs < r.Delivery.P99Ms {
@@ -63,6 +63,31 @@ func TestBench_CountsTheTimeForWhichABrokerStandsStill(t *testing.T) {
 	// A hundred messages were due meanwhile, a quarter of all; half of those waited for half a second and more.
 	if found.Ack.Count != 400 || found.Ack.P90Ms < 400 {
 		t.Errorf("%+v: want 400 acks, a tenth of them after 400 ms or more", found.Ack)
+	}
+}
+
+func TestBench_EndsThoughItsBrokerIsGone(t *testing.T) {
+	broker, here := newPlace(t).broker()
+	vars := environment{"FASTPORT_URL": here.url()}
+	var out, told output
+	ended := make(chan error, 1)
+	go func() {
+		b := &benchmark{pairs: 2, qos: 1, size: 64, window: 4, duration: 3 * time.Second, linger: time.Second, json: true}
+		ended <- b.run(t.Context(), &env{Stdout: &out, Stderr: &told, Lookup: vars.lookup})
+	}()
+	for deadline := time.Now().Add(patience); !strings.Contains(told.String(), "delivered"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("told %q", told.String())
+		}
+	}
+	broker.cmd.Process.Kill()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "publishes failed, the first: no ack came") || !strings.Contains(out.String(), `"ok": false`) {
+			t.Errorf("%v, printed %s: want what failed", err, out.String())
+		}
+	case <-time.After(patience):
+		t.Fatalf("it does not end: %s", told.String())
 	}
 }
 

@@ -141,7 +141,8 @@ func (l *benchLoad) measure(ctx context.Context, show func(string)) *tally {
 	t.end.Store(int64(l.b.warmup + l.b.duration))
 	defer context.AfterFunc(ctx, t.stop)()
 
-	lasting := context.WithoutCancel(ctx) // what is on its way when somebody interrupts is still waited for
+	lasting, giveUp := context.WithCancel(context.WithoutCancel(ctx)) // what is on its way when somebody interrupts is still waited for
+	defer giveUp()
 	var work sync.WaitGroup
 	for i, c := range l.publishers {
 		work.Go(func() { l.publish(lasting, c, i) })
@@ -170,9 +171,14 @@ func (l *benchLoad) measure(ctx context.Context, show func(string)) *tally {
 		if wait := time.Since(quiet); done == nil && (wait > l.b.linger || t.lost() == 0 && wait >= time.Second) {
 			return t
 		}
+		if t.now() > t.until() && time.Since(quiet) > l.b.linger {
+			giveUp()
+		}
 		last = view
 	}
 }
+
+var errNoAck = errors.New("no ack came")
 
 // publish is one publisher.
 func (l *benchLoad) publish(ctx context.Context, c *client.Client, i int) {
@@ -189,8 +195,14 @@ func (l *benchLoad) publish(ctx context.Context, c *client.Client, i int) {
 	var work sync.WaitGroup
 	work.Go(func() {
 		for s := range waiting {
-			<-s.receipt.Done()
-			if err := s.receipt.Err(); err != nil {
+			var err error
+			select {
+			case <-s.receipt.Done():
+				err = s.receipt.Err()
+			case <-ctx.Done():
+				err = errNoAck
+			}
+			if err != nil {
 				t.fail(err)
 			} else {
 				t.acked.Add(1)
@@ -207,12 +219,15 @@ func (l *benchLoad) publish(ctx context.Context, c *client.Client, i int) {
 		if due >= 0 {
 			time.Sleep(due - t.now())
 		}
-		room <- struct{}{}
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+		}
 		if due < 0 {
 			due = t.now()
 		}
 		// What was due in time goes out however late that is, for a while: its wait is what is measured.
-		if due >= t.until() || t.now() >= t.until()+l.b.linger {
+		if due >= t.until() || t.now() >= t.until()+l.b.linger || ctx.Err() != nil {
 			t.skip(l.unsent(i, number))
 			return
 		}

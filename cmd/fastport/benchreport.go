@@ -45,7 +45,7 @@ func (v *benchView) since(last benchView) string {
 		line += "  (warming up)"
 	}
 	if v.failed > 0 {
-		line += "  refused " + grouped(float64(v.failed))
+		line += "  failed " + grouped(float64(v.failed))
 	}
 	return line
 }
@@ -83,7 +83,7 @@ type benchResult struct {
 	Delivery     benchTimes `json:"delivery"` // from when it was due to the subscriber's handler
 	Published    uint64     `json:"published"`
 	Acked        uint64     `json:"acked"`
-	Refused      uint64     `json:"refused"`
+	Failed       uint64     `json:"failed"` // refused, or not answered
 	Delivered    uint64     `json:"delivered"`
 	Lost         uint64     `json:"lost"`
 	Twice        uint64     `json:"twice"`
@@ -99,7 +99,7 @@ type benchResult struct {
 func (b *benchmark) result(t *tally) *benchResult {
 	r := &benchResult{
 		Fanout: b.fanout, QoS: b.qos, Durable: b.durable, Size: b.size, Rate: b.rate, Window: b.window, shape: b.shape(),
-		Seconds: max(t.until()-t.begin, 0).Seconds(), Published: t.published.Load(), Acked: t.acked.Load(), Refused: t.failed.Load(),
+		Seconds: max(t.until()-t.begin, 0).Seconds(), Published: t.published.Load(), Acked: t.acked.Load(), Failed: t.failed.Load(),
 		Delivered: t.delivered.Load(), Ack: timesOf(t.acksTotal()), Delivery: timesOf(t.deliveries()),
 	}
 	if b.fanout == 0 {
@@ -120,7 +120,7 @@ func (b *benchmark) result(t *tally) *benchResult {
 		r.fault = *fault
 	}
 	// What is sent once may be lost where somebody is too slow, but nothing may come twice or out of order.
-	r.OK = r.Twice == 0 && r.OutOfOrder == 0 && r.Foreign == 0 && r.Refused == 0 && (r.Lost == 0 || b.qos == 0)
+	r.OK = r.Twice == 0 && r.OutOfOrder == 0 && r.Foreign == 0 && r.Failed == 0 && (r.Lost == 0 || b.qos == 0)
 	return r
 }
 
@@ -131,7 +131,7 @@ func (r *benchResult) verdict() string {
 		why += fmt.Sprintf("; %d messages that are none of this benchmark", r.Foreign)
 	}
 	if r.fault != nil {
-		why += fmt.Sprintf("; %d publishes refused, the first: %s", r.Refused, text(r.fault))
+		why += fmt.Sprintf("; %d publishes failed, the first: %s", r.Failed, text(r.fault))
 	}
 	return why
 }
@@ -158,8 +158,8 @@ func (r *benchResult) writeText(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t\n", shortTime(row.of.Max()))
 	}
 	t.Flush()
-	fmt.Fprintf(&b, "\nin all: %s published, %s delivered, %d lost, %d twice, %d out of order, %d refused\n",
-		grouped(float64(r.Published)), grouped(float64(r.Delivered)), r.Lost, r.Twice, r.OutOfOrder, r.Refused)
+	fmt.Fprintf(&b, "\nin all: %s published, %s delivered, %d lost, %d twice, %d out of order, %d failed\n",
+		grouped(float64(r.Published)), grouped(float64(r.Delivered)), r.Lost, r.Twice, r.OutOfOrder, r.Failed)
 	if r.Unsent > 0 {
 		fmt.Fprintf(&b, "%s were due and never sent: a lower --rate or a larger --window may do\n", grouped(float64(r.Unsent)))
 	}
