@@ -147,6 +147,9 @@ func (p *Plane) dial(address string, l *link, end session.LinkEnd) {
 		return
 	}
 	defer response.Body.Close()
+	// A request whose body waits for the other end's window does not see its context end once its response is here: to
+	// close the response wakes it.
+	defer context.AfterFunc(l.ctx, func() { response.Body.Close() })()
 	if response.StatusCode != http.StatusOK {
 		p.log.Warn("another node refused a link", slog.String("address", address), slog.Int("status", response.StatusCode))
 	} else {

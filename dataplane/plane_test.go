@@ -220,6 +220,11 @@ func TestLink_OneThatNobodyReadsEndsAloneAndIsBounded(t *testing.T) {
 	out := a.Open(b.addr, stuck)
 	<-b.ends
 	sent := 0
+	for range 48 {
+		sent++
+		out.Send(nil, make([]byte, 64<<10))
+	}
+	awaitStill(t, out.(*link)) // what is sent waits for the other end's window
 	for out.Send(nil, make([]byte, 64<<10)) {
 		if sent++; sent > 1000 {
 			t.Fatal("takes more and more")
@@ -231,6 +236,26 @@ func TestLink_OneThatNobodyReadsEndsAloneAndIsBounded(t *testing.T) {
 	wantLost(t, stuck, false)
 	a.Open(b.addr, newEnd()).Send([]byte("other"), nil)
 	wantFrame(t, <-b.ends, "other")
+}
+
+// awaitStill waits until nothing of what is queued goes out any more.
+func awaitStill(t *testing.T, l *link) {
+	t.Helper()
+	waiting := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.bytes
+	}
+	begun, since, last := time.Now(), time.Now(), waiting()
+	for last == 0 || time.Since(since) < 200*time.Millisecond {
+		time.Sleep(5 * time.Millisecond)
+		if now := waiting(); now != last {
+			since, last = time.Now(), now
+		}
+		if time.Since(begun) > patience {
+			t.Fatalf("%d bytes wait, and go on", last)
+		}
+	}
 }
 
 func TestLink_NobodyThereIsTold(t *testing.T) {
