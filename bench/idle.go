@@ -13,13 +13,16 @@ func runIdle(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 	for i := range conns {
 		conns[i] = &Conn{sub: true, topic: i % *flPairs}
 	}
+	spent := machine()
 	t1 := nanos()
-	cpu0 := cpuSeconds(pids)
+	cpu0, own := cpuSeconds(pids), selfCPU()
 	if err = dialAll(ad, ts, conns, *flPar, *flSrcs); err != nil {
 		return
 	}
 	t2 := nanos()
-	r.CPUPerKC = (cpuSeconds(pids) - cpu0) * 1000 / float64(*flN)
+	r.SrvCPU, r.CliCPU = cpuSeconds(pids)-cpu0, selfCPU()-own
+	r.others(spent)
+	r.CPUPerKC = r.SrvCPU * 1000 / float64(*flN)
 	l := newLoop(ad)
 	l.adopt(conns)
 	first := rssKB(pids)
