@@ -85,6 +85,14 @@ func (k *keeping) count(receivers int, back bool) {
 	}
 }
 
+// least is the first chunk that may be asked for, of a file that is at acked.
+func (k *keeping) least(acked int64) int64 {
+	if k.receivers > 0 && time.Now().Before(k.until) {
+		return min(k.from, acked)
+	}
+	return acked
+}
+
 // sendings are the files on their way out.
 type sendings struct {
 	c *Client
@@ -215,10 +223,10 @@ func (t *sending) want() (index int64, turn int, ready bool, p FileProgress, err
 
 // needed is the first chunk that may still be asked for.
 func (t *sending) needed() int64 {
-	if t.kept.receivers > 0 && !t.seekable && time.Now().Before(t.kept.until) {
-		return min(t.kept.from, t.acked)
+	if t.seekable {
+		return t.acked
 	}
-	return t.acked
+	return t.kept.least(t.acked)
 }
 
 // put takes a sealed chunk, and gives back a buffer for the next.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -178,6 +179,13 @@ type sayFunc func(format string, args ...any)
 // say is the plain sayFunc.
 func (e *env) say(format string, args ...any) {
 	fmt.Fprintf(e.Stderr, "fastport: "+format+"\n", args...)
+}
+
+// printJSON prints a result as one object.
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.Stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }
 
 // states tells of a lost connection and of its return, but not of the first one.

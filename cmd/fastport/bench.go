@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -116,9 +115,7 @@ func (b *benchmark) run(ctx context.Context, e *env) (err error) {
 	screen.show("")
 	r := b.result(tally)
 	if b.json {
-		enc := json.NewEncoder(e.Stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(r)
+		err = e.printJSON(r)
 	} else {
 		err = r.writeText(e.Stdout)
 	}

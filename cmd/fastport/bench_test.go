@@ -102,15 +102,13 @@ func TestBench_InterruptedItReports(t *testing.T) {
 
 func TestBench_CountsWhatIsLostTwiceAndOutOfOrder(t *testing.T) {
 	b := &benchmark{pairs: 1, qos: 1}
-	l := &tally{started: time.Now(), acks: []*timing{{}}, streams: []*stream{{}}}
+	l := &tally{started: time.Now(), sources: []*source{{acked: 6}}, streams: []*stream{{}}}
 	l.end.Store(int64(time.Hour))
 	payload := make([]byte, stampSize)
 	for _, number := range []uint64{0, 1, 3, 2, 2, 5} {
 		stamp(payload, l.now(), number)
 		l.take(l.streams[0], payload)
 	}
-	l.acked.Store(6)
-	l.acks[0].acked.Store(6)
 	r := b.result(l)
 	if r.Lost != 1 || r.Twice != 1 || r.OutOfOrder != 1 || r.OK {
 		t.Errorf("%+v: want one lost, one twice, one out of order, and not OK", r)

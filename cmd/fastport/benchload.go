@@ -12,15 +12,14 @@ import (
 
 	"github.com/fastport/fastport/client"
 	"github.com/fastport/fastport/client/e2ee"
-	"github.com/fastport/fastport/protocol"
 )
 
 // benchLoad is a benchmark's clients, in a session of their own.
 type benchLoad struct {
 	b           *benchmark
-	at          profile
-	secret      string
-	keys        *e2ee.KeyRing
+	at          profile        // with a secret key once there is a session
+	api         string         // the server of at that makes and drops it
+	options     client.Options // of every client
 	tally       *tally
 	publishers  []*client.Client
 	subscribers []*client.Client
@@ -34,31 +33,28 @@ const (
 // open makes the session and connects everybody.
 func (b *benchmark) open(ctx context.Context, e *env, told io.Writer) (l *benchLoad, err error) {
 	l = &benchLoad{b: b, tally: &tally{}}
-	l.at = profile{URL: reachable(ctx, b.url), Session: "bench-" + rand.Text()[:10]}
+	key := e2ee.NewKey()
+	l.at = profile{URL: b.url, Session: "bench-" + rand.Text()[:10], Password: newPassword(), Key: key.Base64()}
+	l.api = reachable(ctx, b.url)
 	defer func() {
 		if err != nil {
 			err = errors.Join(l.at.explain(err), l.close(ctx))
 		}
 	}()
-	operator, err := operatorOf(ctx, e, l.at.URL)
+	operator, err := operatorOf(ctx, e, l.api)
 	if err != nil {
 		return l, err
 	}
 	defer operator.logout(ctx)
-	key := e2ee.NewKey()
-	if l.keys, err = e2ee.NewKeyRing(l.at.Session, key); err != nil {
+	if l.options, err = l.at.options(); err != nil {
 		return l, err
 	}
-	l.at.Password = rand.Text()
-	l.secret, err = client.CreateSession(ctx, l.at.URL, client.SessionSpec{
+	l.at.SecretKey, err = client.CreateSession(ctx, l.api, client.SessionSpec{
 		SessionName: l.at.Session, Password: l.at.Password, Key: key, Suite: 2, AdminToken: operator.adminToken(),
 		SessionExpiry: b.warmup + b.duration + benchSpare,
 	})
-	if client.IsCode(err, protocol.Unauthorized) {
-		return l, fmt.Errorf("%s lets its operator alone make sessions: set FASTPORT_ADMIN_PASS", l.at.URL)
-	}
 	if err != nil {
-		return l, err
+		return l, l.at.explainCreate(err)
 	}
 	topics, each := b.pairs, 1
 	if b.fanout > 0 {
@@ -69,10 +65,10 @@ func (b *benchmark) open(ctx context.Context, e *env, told io.Writer) (l *benchL
 	for i := range l.subscribers {
 		l.tally.streams = append(l.tally.streams, &stream{})
 		if i < topics {
-			l.tally.acks = append(l.tally.acks, &timing{})
+			l.tally.sources = append(l.tally.sources, &source{})
 		}
 	}
-	return l, l.connect(ctx, func(i int) error {
+	return l, l.connect(ctx, func(ctx context.Context, i int) error {
 		if i < topics {
 			return l.dial(ctx, &l.publishers[i], nil)
 		}
@@ -84,7 +80,7 @@ func (b *benchmark) open(ctx context.Context, e *env, told io.Writer) (l *benchL
 func benchTopic(i int) string { return "bench/" + strconv.Itoa(i) }
 
 // connect runs n connections, a few at once, until one fails.
-func (l *benchLoad) connect(ctx context.Context, one func(i int) error, n int) error {
+func (l *benchLoad) connect(ctx context.Context, one func(ctx context.Context, i int) error, n int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	next := make(chan int)
@@ -92,7 +88,7 @@ func (l *benchLoad) connect(ctx context.Context, one func(i int) error, n int) e
 	for range min(n, benchDials) {
 		work.Go(func() {
 			for i := range next {
-				if err := one(i); err != nil {
+				if err := one(ctx, i); err != nil {
 					stop(err)
 				}
 			}
@@ -110,7 +106,7 @@ func (l *benchLoad) connect(ctx context.Context, one func(i int) error, n int) e
 }
 
 func (l *benchLoad) dial(ctx context.Context, at **client.Client, change func(*client.Options)) (err error) {
-	o := client.Options{URLs: socketURLs(l.b.url), SessionName: l.at.Session, Password: l.at.Password, Keys: l.keys}
+	o := l.options
 	if change != nil {
 		change(&o)
 	}
@@ -205,9 +201,7 @@ func (l *benchLoad) publish(ctx context.Context, c *client.Client, i int) {
 			if err != nil {
 				t.fail(err)
 			} else {
-				t.acked.Add(1)
-				t.acks[i].acked.Add(1)
-				t.add(t.acks[i], s.due)
+				t.ack(t.sources[i], s.due)
 			}
 			<-room
 		}
@@ -216,9 +210,7 @@ func (l *benchLoad) publish(ctx context.Context, c *client.Client, i int) {
 	defer close(waiting)
 	for number := uint64(0); ; number++ {
 		due := l.due(i, number)
-		if due >= 0 {
-			time.Sleep(due - t.now())
-		}
+		time.Sleep(min(due, t.until()) - t.now())
 		select {
 		case room <- struct{}{}:
 		case <-ctx.Done():
@@ -272,10 +264,10 @@ func (l *benchLoad) close(ctx context.Context) error {
 		}
 	}
 	work.Wait()
-	if l.secret == "" {
+	if l.at.SecretKey == "" {
 		return nil
 	}
-	err := client.DropSession(ctx, l.at.URL, client.SessionAdmin{SessionName: l.at.Session, Password: l.at.Password, SecretKey: l.secret})
+	err := client.DropSession(ctx, l.api, client.SessionAdmin{SessionName: l.at.Session, Password: l.at.Password, SecretKey: l.at.SecretKey})
 	if err != nil {
 		return fmt.Errorf("session %s was not dropped, and ends by itself: %w", l.at.Session, l.at.explain(err))
 	}

@@ -14,17 +14,15 @@ import (
 type benchView struct {
 	at                                  time.Duration
 	published, acked, failed, delivered uint64
-	acks, deliveries                    verify.Histogram
-	lasting                             bool // the measured time is not over
+	times                               verify.Histogram // of deliveries
+	lasting                             bool             // the measured time is not over
 }
 
 func (t *tally) view() benchView {
-	v := benchView{
-		at: t.now(), published: t.published.Load(), acked: t.acked.Load(), failed: t.failed.Load(), delivered: t.delivered.Load(),
-	}
+	v := benchView{at: t.now(), published: t.published.Load(), failed: t.failed.Load()}
 	v.lasting = v.at < t.until()
-	_, v.acks = t.acksTotal()
-	_, v.deliveries = t.deliveries()
+	v.acked, _ = t.acks()
+	v.delivered, v.times = t.deliveries()
 	return v
 }
 
@@ -39,8 +37,8 @@ func (v *benchView) since(last benchView) string {
 	line := fmt.Sprintf("%4.0f s  published %s  acked %s  delivered %s", v.at.Seconds(), rate(v.published, last.published),
 		rate(v.acked, last.acked), rate(v.delivered, last.delivered))
 	switch {
-	case v.deliveries.Count() > 0:
-		line += fmt.Sprintf("  p50 %s  p99 %s", shortTime(v.deliveries.Quantile(0.5)), shortTime(v.deliveries.Quantile(0.99)))
+	case v.times.Count() > 0:
+		line += fmt.Sprintf("  p50 %s  p99 %s", shortTime(v.times.Quantile(0.5)), shortTime(v.times.Quantile(0.99)))
 	case v.lasting:
 		line += "  (warming up)"
 	}
@@ -62,9 +60,9 @@ type benchTimes struct {
 	of verify.Histogram
 }
 
-func timesOf(count uint64, h verify.Histogram) benchTimes {
+func timesOf(h verify.Histogram) benchTimes {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	return benchTimes{count, ms(h.Quantile(0.5)), ms(h.Quantile(0.9)), ms(h.Quantile(0.99)), ms(h.Quantile(0.999)), ms(h.Max()), h}
+	return benchTimes{h.Count(), ms(h.Quantile(0.5)), ms(h.Quantile(0.9)), ms(h.Quantile(0.99)), ms(h.Quantile(0.999)), ms(h.Max()), h}
 }
 
 // benchResult is what a benchmark found. Rates and times are those of the measured time, losses those of all.
@@ -97,10 +95,12 @@ type benchResult struct {
 }
 
 func (b *benchmark) result(t *tally) *benchResult {
+	acked, acks := t.acks()
+	delivered, deliveries := t.deliveries()
 	r := &benchResult{
 		Fanout: b.fanout, QoS: b.qos, Durable: b.durable, Size: b.size, Rate: b.rate, Window: b.window, shape: b.shape(),
-		Seconds: max(t.until()-t.begin, 0).Seconds(), Published: t.published.Load(), Acked: t.acked.Load(), Failed: t.failed.Load(),
-		Delivered: t.delivered.Load(), Ack: timesOf(t.acksTotal()), Delivery: timesOf(t.deliveries()),
+		Seconds: max(t.until()-t.begin, 0).Seconds(), Published: t.published.Load(), Acked: acked, Failed: t.failed.Load(),
+		Delivered: delivered, Ack: timesOf(acks), Delivery: timesOf(deliveries),
 	}
 	if b.fanout == 0 {
 		r.Pairs = b.pairs

@@ -25,20 +25,23 @@ type tally struct {
 	begin   time.Duration
 	end     atomic.Int64 // a time.Duration; earlier where somebody interrupts
 
-	published, acked, failed, delivered, unsent atomic.Uint64 // in all
-	fault                                       atomic.Pointer[error]
+	published, failed, unsent atomic.Uint64 // in all
+	fault                     atomic.Pointer[error]
 
-	acks    []*timing // one a publisher
-	streams []*stream // one a subscriber; those of one publisher stand together
+	sources []*source
+	streams []*stream // those of one source stand together
 }
 
 // timing is the times of what one client saw.
 type timing struct {
-	acked atomic.Uint64 // of a publisher, in all
+	mu    sync.Mutex       // guards the following, and what else it is a part of
+	times verify.Histogram // in the measured time
+}
 
-	mu    sync.Mutex // guards the following
-	count uint64     // of those in the measured time
-	times verify.Histogram
+// source is one publisher.
+type source struct {
+	timing
+	acked uint64
 }
 
 // stream is what one subscriber got of its publisher.
@@ -68,7 +71,6 @@ func (t *tally) add(to *timing, due time.Duration) {
 	}
 	took := t.now() - due
 	to.mu.Lock()
-	to.count++
 	to.times.Add(took)
 	to.mu.Unlock()
 }
@@ -84,14 +86,20 @@ func (t *tally) skip(n uint64) { t.unsent.Add(n) }
 
 // lost is how many messages that were acked have not arrived.
 func (t *tally) lost() (n uint64) {
-	each := len(t.streams) / len(t.acks)
+	each := len(t.streams) / len(t.sources)
 	for i, s := range t.streams {
-		owed := t.acks[i/each].acked.Load()
-		s.mu.Lock()
-		n += owed - min(owed, s.got)
-		s.mu.Unlock()
+		owed, got := t.sources[i/each].count(), s.count()
+		n += owed - min(owed, got)
 	}
 	return n
+}
+
+// ack takes in that one of a publisher's messages, which was due at a time, is acked.
+func (t *tally) ack(p *source, due time.Duration) {
+	p.mu.Lock()
+	p.acked++
+	p.mu.Unlock()
+	t.add(&p.timing, due)
 }
 
 // take takes in a message.
@@ -104,7 +112,6 @@ func (t *tally) take(s *stream, payload []byte) {
 	}
 	due, number := time.Duration(binary.BigEndian.Uint64(payload)), binary.BigEndian.Uint64(payload[8:])
 	if s.see(number) {
-		t.delivered.Add(1)
 		t.add(&s.timing, due)
 	}
 }
@@ -133,22 +140,38 @@ func (s *stream) see(number uint64) bool {
 	return true
 }
 
-// total joins what several clients saw.
-func total[T any](list []T, of func(T) *timing) (count uint64, times verify.Histogram) {
-	for _, one := range list {
-		t := of(one)
-		t.mu.Lock()
-		count += t.count
-		times.Merge(&t.times)
-		t.mu.Unlock()
+func (p *source) count() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acked
+}
+
+func (s *stream) count() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got
+}
+
+func (t *timing) addTo(h *verify.Histogram) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h.Merge(&t.times)
+}
+
+// acks are how many there were in all, and the times of those in the measured time.
+func (t *tally) acks() (n uint64, times verify.Histogram) {
+	for _, p := range t.sources {
+		n += p.count()
+		p.addTo(&times)
 	}
-	return count, times
+	return n, times
 }
 
-func (t *tally) acksTotal() (uint64, verify.Histogram) {
-	return total(t.acks, func(one *timing) *timing { return one })
-}
-
-func (t *tally) deliveries() (uint64, verify.Histogram) {
-	return total(t.streams, func(s *stream) *timing { return &s.timing })
+// deliveries are the same of what arrived.
+func (t *tally) deliveries() (n uint64, times verify.Histogram) {
+	for _, s := range t.streams {
+		n += s.count()
+		s.addTo(&times)
+	}
+	return n, times
 }

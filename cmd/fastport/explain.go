@@ -66,6 +66,17 @@ func (p profile) explainCode(err error, refused *protocol.Error) error {
 	return errors.New(refused.Text)
 }
 
+// explainCreate is explain where the session could not be made.
+func (p profile) explainCreate(err error) error {
+	switch {
+	case client.IsCode(err, protocol.Conflict):
+		return fmt.Errorf("there is a session %s at %s already: choose another name, or `fastport session drop %s` first", p.Session, p.URL, p.Session)
+	case client.IsCode(err, protocol.Unauthorized):
+		return fmt.Errorf("%s lets its operator alone make sessions: set FASTPORT_ADMIN_PASS", p.URL)
+	}
+	return p.explain(err)
+}
+
 // text is an error without the SDK's name in front.
 func text(err error) string { return strings.TrimPrefix(oneLine(err), "client: ") }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -95,13 +94,8 @@ func (c *creation) run(ctx context.Context, e *env, session string) error {
 	defer operator.logout(ctx)
 	spec.AdminToken = operator.adminToken()
 	p.SecretKey, err = client.CreateSession(ctx, at, spec)
-	switch {
-	case client.IsCode(err, protocol.Conflict):
-		return fmt.Errorf("there is a session %s at %s already: choose another name, or `fastport session drop %s` first", session, p.URL, session)
-	case client.IsCode(err, protocol.Unauthorized):
-		return fmt.Errorf("%s lets its operator alone make sessions: set FASTPORT_ADMIN_PASS", p.URL)
-	case err != nil:
-		return p.explain(err)
+	if err != nil {
+		return p.explainCreate(err)
 	}
 	// Printed first: should saving fail, nothing is lost.
 	if err := c.print(e, p); err != nil || !c.save {
@@ -156,9 +150,7 @@ func (c *creation) spec(p profile) (client.SessionSpec, error) {
 // print shows the secrets, this once.
 func (c *creation) print(e *env, p profile) error {
 	if c.json {
-		enc := json.NewEncoder(e.Stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(p)
+		return e.printJSON(p)
 	}
 	_, err := fmt.Fprintf(e.Stdout, "session    %s\npassword   %s\nkey        %s\nsecret key %s\n", p.Session, p.Password, p.Key, p.SecretKey)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -110,9 +109,7 @@ func (v *verifier) run(ctx context.Context, e *env) error {
 	}
 	var written error
 	if v.json {
-		enc := json.NewEncoder(e.Stdout)
-		enc.SetIndent("", "  ")
-		written = enc.Encode(report)
+		written = e.printJSON(report)
 	} else {
 		written = report.WriteText(e.Stdout)
 	}

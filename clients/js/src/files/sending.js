@@ -61,9 +61,12 @@ class Keeping {
     }
   }
 
-  /** The first chunk that is kept. */
-  from() {
-    return this.#receivers > 0 && performance.now() < this.#until ? this.#from : Infinity;
+  /**
+   * The first chunk that may be asked for, of a file that is at acked.
+   * @param {number} acked
+   */
+  least(acked) {
+    return this.#receivers > 0 && performance.now() < this.#until ? Math.min(this.#from, acked) : acked;
   }
 }
 
@@ -152,7 +155,7 @@ export class Sending {
 
   /** The first chunk that may still be asked for. */
   #needed() {
-    return this.#chunks.seekable ? this.#acked : Math.min(this.#kept.from(), this.#acked);
+    return this.#chunks.seekable ? this.#acked : this.#kept.least(this.#acked);
   }
 
   async #sealNext() {
