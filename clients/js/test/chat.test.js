@@ -1,7 +1,7 @@
 // examples/chat: what two people do with it.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { MiB, digest, largeFile, said, say, tabs } from './tabs.js';
+import { MiB, digest, largeFile, said, say, stall, tabs } from './tabs.js';
 
 test('two tabs talk over a reload of one', async (t) => {
   const [ann, ben] = await tabs(t);
@@ -22,6 +22,7 @@ test('two tabs talk over a reload of one', async (t) => {
 test('a file of the same name and size, chosen after a reload, is another file', async (t) => {
   const [ann, ben] = await tabs(t);
   const first = await largeFile(t, 32 * MiB), second = await largeFile(t, 32 * MiB);
+  await stall(ann, 16 * MiB);
   await ann.setInputFiles('#file', first.path);
   await ben.waitForSelector('#log progress');
   await ann.reload();

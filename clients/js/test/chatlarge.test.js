@@ -1,7 +1,7 @@
 // examples/chat: a large file.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { MiB, digest, largeFile, said, tabs } from './tabs.js';
+import { MiB, digest, largeFile, said, stall, tabs } from './tabs.js';
 
 test('100 MiB go from tab to tab in little memory, over a reload of either in the middle', async (t) => {
   const [ann, ben] = await tabs(t);
@@ -16,6 +16,7 @@ test('100 MiB go from tab to tab in little memory, over a reload of either in th
     return value >= bytes && value;
   }, [kind, bytes], { timeout: 120_000, polling: 20 })).jsonValue();
 
+  await stall(ann, 80 * MiB);
   await ann.setInputFiles('#file', path);
   const before = await beyond(ben, 'li', 20 * MiB);
   await ben.reload();

@@ -28,7 +28,21 @@ export async function tabs(t) {
 }
 
 /** Waits until a tab's log has a text. */
-export const said = (p, text) => p.waitForFunction((text) => document.getElementById('log').textContent.includes(text), text, { timeout: 120_000 });
+export async function said(p, text) {
+  try {
+    await p.waitForFunction((text) => document.getElementById('log').textContent.includes(text), text, { timeout: 120_000 });
+  } catch (err) {
+    throw new Error(`"${text}" is not in ${JSON.stringify(await p.textContent('#log'))}`, { cause: err });
+  }
+}
+
+/** Has a tab's line take no more than so many bytes of files until the tab is loaded anew, so that none is through before that. */
+export const stall = (p, bytes) => p.evaluate((bytes) => {
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (data) {
+    if (typeof data === 'string' || (bytes -= data.byteLength) > 0) send.call(this, data);
+  };
+}, bytes);
 
 /** Says something in a tab. */
 export async function say(p, text) {
