@@ -149,7 +149,9 @@ func TestConn_ResumeMayComeBeforeTheWait(t *testing.T) {
 
 func TestConn_PausedReadingHoldsNoMoreThanABuffer(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg Config) {
-		cfg.PingInterval, cfg.PongTimeout, cfg.InitTimeout = 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond
+		// Long enough that "x" is there in time on a busy machine: who is closed before it, is not paused, and what it sends is discarded.
+		const silence = 300 * time.Millisecond
+		cfg.PingInterval, cfg.PongTimeout, cfg.InitTimeout = silence, silence, silence
 		r := start(t, cfg, func(p *peer) {
 			p.ready.Store(false) // a login that takes long
 			p.text = func(*peer, []byte) bool { return true }
@@ -157,7 +159,7 @@ func TestConn_PausedReadingHoldsNoMoreThanABuffer(t *testing.T) {
 		c := r.dial()
 		p := r.peer()
 		c.send("x")
-		c.conn.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		c.conn.SetWriteDeadline(time.Now().Add(4 * silence))
 		n, err := c.conn.Write(make([]byte, 64<<20))
 		if err == nil {
 			t.Fatal("64 MiB were taken from a paused connection")
