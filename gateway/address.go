@@ -11,11 +11,14 @@ import (
 // rightmost address of X-Forwarded-For that is not one. Whatever stands further left was written by the client.
 // An unreadable entry ends the search: what a trusted proxy passed on without understanding proves nothing.
 func ClientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	addr := ParseAddr(r.RemoteAddr)
+	return clientAddr(ParseAddr(r.RemoteAddr), r.Header.Values("X-Forwarded-For"), trusted)
+}
+
+// clientAddr is ClientAddr for a socket's peer and the lines of X-Forwarded-For.
+func clientAddr(addr netip.Addr, hops []string, trusted []netip.Prefix) netip.Addr {
 	if !within(addr, trusted) {
 		return addr
 	}
-	hops := r.Header.Values("X-Forwarded-For")
 	for i := len(hops) - 1; i >= 0; i-- {
 		list := strings.Split(hops[i], ",")
 		for j := len(list) - 1; j >= 0; j-- {

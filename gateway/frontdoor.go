@@ -34,20 +34,26 @@ func (d *frontDoor) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := d.srv
-		sl := slot{addr: ParseAddr(nc.RemoteAddr().String())}
-		if n := s.pending.Add(1); s.cfg.MaxPending > 0 && n > int64(s.cfg.MaxPending) {
-			s.refuse(nc, rejectPending)
-			continue
+		sl, why, ok := d.srv.enter(ParseAddr(nc.RemoteAddr().String()))
+		if ok {
+			return &frontConn{Conn: nc, srv: d.srv, slot: sl}, nil
 		}
-		if !within(sl.addr, s.cfg.TrustedProxies) {
-			if why, ok := sl.take(s, sl.addr); !ok {
-				s.refuse(nc, why)
-				continue
-			}
-		}
-		return &frontConn{Conn: nc, srv: s, slot: sl}, nil
+		d.srv.refuse(nc, why)
 	}
+}
+
+// enter asks the limits for a connection that was just accepted from addr. It counts as pending, also if it is refused.
+func (s *Server) enter(addr netip.Addr) (sl slot, why reason, ok bool) {
+	sl.addr = addr
+	if n := s.pending.Add(1); s.cfg.MaxPending > 0 && n > int64(s.cfg.MaxPending) {
+		return sl, rejectPending, false
+	}
+	if !within(addr, s.cfg.TrustedProxies) {
+		if why, ok := sl.take(s, addr); !ok {
+			return sl, why, false
+		}
+	}
+	return sl, 0, true
 }
 
 // refuse answers a connection that is over a limit, and closes it; it counts as pending until then.
@@ -88,12 +94,13 @@ type slot struct {
 }
 
 func (sl *slot) take(s *Server, addr netip.Addr) (reason, bool) {
-	sl.addr = addr
 	if !addr.IsValid() {
 		return 0, true
 	}
 	why, ok := s.limits.take(addr, time.Now())
-	sl.counted = ok
+	if ok {
+		sl.addr, sl.counted = addr, true
+	}
 	return why, ok
 }
 
@@ -110,6 +117,38 @@ type frontConn struct {
 	srv  *Server
 	slot slot
 	left atomic.Bool // closed, or given to a conn with its slot and its place among the pending
+
+	// Of a connection that was read before net/http got it; owned by its reader.
+	read []byte    // what came; it is read again
+	head time.Time // when its first request's head must be there
+}
+
+// Read reads again what was read before, and then from the socket.
+func (c *frontConn) Read(to []byte) (int, error) {
+	if len(c.read) == 0 {
+		return c.Conn.Read(to)
+	}
+	n := copy(to, c.read)
+	c.read = c.read[n:]
+	return n, nil
+}
+
+// rest takes what is left to be read again.
+func (c *frontConn) rest() []byte {
+	left := c.read
+	c.read = nil
+	return left
+}
+
+// SetReadDeadline grants the first head no more time than is left since the connection was accepted.
+func (c *frontConn) SetReadDeadline(t time.Time) error {
+	if !c.head.IsZero() {
+		if t.After(c.head) {
+			t = c.head
+		}
+		c.head = time.Time{}
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // Close closes the socket and gives its places free.

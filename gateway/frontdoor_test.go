@@ -14,7 +14,7 @@ import (
 	"github.com/fastport/fastport/protocol"
 )
 
-const handshake = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+const upgradeHead = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 // refused reads an HTTP refusal and holds its body against the error form.
@@ -55,7 +55,7 @@ func TestFrontDoor_ServesHTTPAndKeepsItAlive(t *testing.T) {
 		}
 	}
 	// A proxy may upgrade a connection that served others before.
-	c.write([]byte(handshake + "\r\n"))
+	c.write([]byte(upgradeHead + "\r\n"))
 	if status := c.head()[""]; !strings.Contains(status, "101") {
 		t.Fatalf("upgrade of a kept-alive connection = %q", status)
 	}
@@ -91,7 +91,7 @@ func TestFrontDoor_RefusesWrongHandshakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := r.rawDial()
 			c.t = t
-			c.write([]byte(strings.Replace(handshake, test.old, test.new, 1) + "\r\n"))
+			c.write([]byte(strings.Replace(upgradeHead, test.old, test.new, 1) + "\r\n"))
 			c.refused(test.status, protocol.BadRequest)
 		})
 	}
@@ -129,7 +129,7 @@ func TestFrontDoor_ChecksOriginsOfBrowsersOnly(t *testing.T) {
 		"https://evil.example": false, "http://app.example": false, "null": false, "https://app.example.evil": false,
 	} {
 		c := r.rawDial()
-		head := handshake
+		head := upgradeHead
 		if origin != "" {
 			head += "Origin: " + origin + "\r\n"
 		}
@@ -151,7 +151,7 @@ func TestFrontDoor_LimitsConnectionsInAll(t *testing.T) {
 		c := r.dial()
 		r.dial()
 		over := r.rawDial()
-		over.write([]byte(handshake + "\r\n"))
+		over.write([]byte(upgradeHead + "\r\n"))
 		over.refused(http.StatusServiceUnavailable, protocol.Unavailable)
 		c.write(frame(0x88, ""))
 		c.expectClose(0)
@@ -178,13 +178,13 @@ func TestFrontDoor_LimitsConnectionsOfAnAddress(t *testing.T) {
 		c := r.dial()
 		r.dial()
 		over := r.rawDial()
-		over.write([]byte(handshake + "\r\n"))
+		over.write([]byte(upgradeHead + "\r\n"))
 		over.refused(http.StatusTooManyRequests, protocol.RateLimited)
 		if conn, err := dialFrom("127.0.0.2", r.addr); err != nil {
 			t.Fatal(err)
 		} else {
 			defer conn.Close()
-			fmt.Fprint(conn, handshake+"\r\n")
+			fmt.Fprint(conn, upgradeHead+"\r\n")
 			if _, err := io.ReadFull(conn, make([]byte, 12)); err != nil {
 				t.Fatalf("another address: %v", err)
 			}
@@ -208,7 +208,7 @@ func TestFrontDoor_LimitsTheRateOfAnAddress(t *testing.T) {
 		r.dial()
 	}
 	over := r.rawDial()
-	over.write([]byte(handshake + "\r\n"))
+	over.write([]byte(upgradeHead + "\r\n"))
 	over.refused(http.StatusTooManyRequests, protocol.RateLimited)
 	if got := r.srv.Stats().Rejected["connection_rate"]; got != 1 {
 		t.Fatalf("rejected = %d, want 1", got)
@@ -258,7 +258,7 @@ func TestFrontDoor_TakesTheAddressFromTrustedProxiesOnly(t *testing.T) {
 		}
 		defer conn.Close()
 		r.peer()
-		fmt.Fprint(conn, handshake+"X-Forwarded-For: 203.0.113.9\r\n\r\n")
+		fmt.Fprint(conn, upgradeHead+"X-Forwarded-For: 203.0.113.9\r\n\r\n")
 		if got := r.peer().from; got != netip.MustParseAddr("127.0.0.2") {
 			t.Fatalf("from = %v: a stranger's header was believed", got)
 		}

@@ -77,7 +77,7 @@ func (c *conn) watch() {
 
 // tickTime is the pace of time: fine enough for the shortest deadline, a second at the most.
 func tickTime(cfg *Config) time.Duration {
-	shortest := min(cfg.InitTimeout, cfg.PingInterval, cfg.PongTimeout, cfg.SlowConsumerAfter, cfg.CloseLinger, cfg.FrameTimeout)
+	shortest := min(cfg.HeaderTimeout, cfg.InitTimeout, cfg.PingInterval, cfg.PongTimeout, cfg.SlowConsumerAfter, cfg.CloseLinger, cfg.FrameTimeout)
 	return max(2*time.Millisecond, min(time.Second, shortest/5))
 }
 
@@ -91,6 +91,9 @@ func (s *Server) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+		}
+		for _, p := range s.pollers {
+			p.late(s.now())
 		}
 		for _, sh := range s.roster {
 			due = sh.due(due[:0])

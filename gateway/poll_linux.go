@@ -43,13 +43,14 @@ type poller struct {
 	batch  *batch
 	poll   func(fd uintptr) bool
 
-	mu    sync.Mutex // guards the following
-	table []*pollConn
-	gen   int32
-	busy  bool // run is at work, and looks at the lists before it sleeps
-	tasks []*pollConn
-	dirty []*pollConn
-	spare [2][]*pollConn // emptied lists, for their arrays
+	mu      sync.Mutex // guards the following
+	table   []*pollConn
+	greeted []*pollConn // have not said yet what they are
+	gen     int32
+	busy    bool // run is at work, and looks at the lists before it sleeps
+	tasks   []*pollConn
+	dirty   []*pollConn
+	spare   [2][]*pollConn // emptied lists, for their arrays
 }
 
 func newPollers(s *Server, n int) (ps []*poller, err error) {
@@ -115,7 +116,8 @@ func (p *poller) free() {
 	}
 }
 
-func (p *poller) add(c *pollConn) {
+// add has epoll tell of c's socket.
+func (p *poller) add(c *pollConn) error {
 	c.mu.Lock()
 	p.mu.Lock()
 	p.gen++
@@ -129,12 +131,17 @@ func (p *poller) add(c *pollConn) {
 	if c.writable {
 		c.interest |= unix.EPOLLOUT
 	}
-	err := c.control(unix.EPOLL_CTL_ADD)
-	c.mu.Unlock()
-	if err != nil {
-		c.abort(causeLost)
+	defer c.mu.Unlock()
+	return c.control(unix.EPOLL_CTL_ADD)
+}
+
+// forget takes c out of the table; its descriptor may be another's soon.
+func (p *poller) forget(c *pollConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.fd < len(p.table) && p.table[c.fd] == c {
+		p.table[c.fd] = nil
 	}
-	c.wakeReader()
 }
 
 // run serves the sockets until close.
@@ -214,8 +221,12 @@ func (p *poller) settle() {
 		}
 		p.mu.Unlock()
 		for i, c := range work {
-			c.step()
-			c.listen()
+			if c.door != nil {
+				c.hurry()
+			} else {
+				c.step()
+				c.listen()
+			}
 			work[i] = nil
 		}
 		p.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func idleClients(t testing.TB, r *rig, n int) []net.Conn {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprint(conn, handshake+"\r\n")
+		fmt.Fprint(conn, upgradeHead+"\r\n")
 		conns[i] = conn
 		t.Cleanup(func() { conn.Close() })
 	}
@@ -187,16 +188,22 @@ func TestPoll_DoesNotSpin(t *testing.T) {
 func TestPoll_WhatAFrameQueuesElsewhereGoesOut(t *testing.T) {
 	for _, receivers := range []int{1, 3, 2 * lendAtMost} {
 		t.Run(fmt.Sprint(receivers), func(t *testing.T) {
-			var r *rig
+			var mu sync.Mutex
+			var all []*peer
 			spread := func(_ *peer, frame []byte) bool {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				for _, p := range r.all {
+				mu.Lock()
+				defer mu.Unlock()
+				for _, p := range all {
 					p.sock.Send(session.LaneMessage, packet(false, string(frame)))
 				}
 				return false
 			}
-			r = start(t, Config{Pollers: 3}, func(p *peer) { p.text = spread })
+			r := start(t, Config{Pollers: 3}, func(p *peer) {
+				p.text = spread
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, p)
+			})
 			var clients []*client
 			for range receivers {
 				clients = append(clients, r.dial())

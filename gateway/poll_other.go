@@ -2,7 +2,10 @@
 
 package gateway
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // poller exists on Linux only; elsewhere every connection has its goroutine.
 type poller struct{}
@@ -13,6 +16,15 @@ func (*poller) run()     {}
 func (*poller) flusher() {}
 func (*poller) close()   {}
 func (*poller) free()    {}
+
+func (*poller) late(time.Duration) {}
+
+// pollDoor exists on Linux only.
+type pollDoor struct{ net.Listener }
+
+func (*Server) openDoor(net.Listener) (*pollDoor, error) { return nil, nil }
+
+func (*pollDoor) finish() {}
 
 func (*Server) adoptPolled(_, _ net.Conn, _ slot, _ []byte, _ bool) *conn { return nil }
 

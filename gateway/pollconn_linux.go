@@ -13,11 +13,13 @@ type pollConn struct {
 	conn
 	p        *poller
 	fd       int
-	gen      int32  // 0: epoll does not know it yet; guarded by conn.mu
-	deaf     bool   // reading is off; set by the reader, under conn.mu
-	writable bool   // epoll tells when the socket is; guarded by conn.mu
-	interest uint32 // as epoll knows it; guarded by conn.mu
-	posted   bool   // on tasks; guarded by p.mu
+	door     *pollDoor // not nil: it is being greeted; set by the reader, under p.mu
+	gen      int32     // 0: epoll does not know it yet; guarded by conn.mu
+	interest uint32    // as epoll knows it; guarded by conn.mu
+	place    int32     // among those that are greeted; guarded by p.mu
+	deaf     bool      // reading is off; set by the reader, under conn.mu
+	writable bool      // epoll tells when the socket is; guarded by conn.mu
+	posted   bool      // on tasks; guarded by p.mu
 }
 
 // adoptPolled makes a connection that a poller reads; nil where there are no pollers.
@@ -31,14 +33,19 @@ func (s *Server) adoptPolled(nc, raw net.Conn, sl slot, early []byte, packed boo
 		return nil
 	}
 	raw.Close()
-	p := s.pollers[s.nextPoll.Add(1)%uint32(len(s.pollers))]
+	p := s.nextPoller()
 	c := &pollConn{p: p, fd: fd}
 	c.prepare(s, c, sl, packed)
 	c.paused, c.backlog = true, early
 	c.open()
-	p.add(c)
+	if p.add(c) != nil {
+		c.abort(causeLost)
+	}
+	c.wakeReader()
 	return &c.conn
 }
+
+func (s *Server) nextPoller() *poller { return s.pollers[s.nextPoll.Add(1)%uint32(len(s.pollers))] }
 
 // takeOver duplicates the socket's descriptor: when its net.Conn is closed, Go's own poller forgets it.
 func takeOver(sc syscall.Conn) (fd int, err error) {
@@ -63,6 +70,10 @@ func (c *pollConn) control(op int) error {
 // handle takes the events of one connection. Called by run.
 func (c *pollConn) handle(events uint32) {
 	if c.ended {
+		return
+	}
+	if c.door != nil {
+		c.hello()
 		return
 	}
 	if events&unix.EPOLLOUT != 0 && c.unblock() {
@@ -207,12 +218,7 @@ func (c *pollConn) line() (line, bool) { return lineOf(c.fd) }
 func (c *pollConn) halfClose() { unix.Shutdown(c.fd, unix.SHUT_WR) }
 
 func (c *pollConn) hangUp(reset bool) {
-	p := c.p
-	p.mu.Lock()
-	if c.fd < len(p.table) && p.table[c.fd] == c {
-		p.table[c.fd] = nil
-	}
-	p.mu.Unlock()
+	c.p.forget(c)
 	if reset {
 		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -91,6 +92,15 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 	defer s.tasks.Done()
 	var front net.Listener = &frontDoor{Listener: ln, srv: s}
+	door, err := s.openDoor(ln)
+	if err != nil {
+		ln.Close()
+		return fmt.Errorf("gateway: listen: %w", err)
+	}
+	if door != nil {
+		front = door
+		defer door.finish()
+	}
 	if s.cfg.TLS != nil {
 		cfg := s.cfg.TLS.Clone()
 		cfg.NextProtos = []string{"http/1.1"}

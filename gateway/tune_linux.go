@@ -15,7 +15,7 @@ func tuneTCP(tcp *net.TCPConn) {
 	if err != nil {
 		return
 	}
-	raw.Control(func(fd uintptr) {
-		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentAllowed)
-	})
+	raw.Control(func(fd uintptr) { tune(int(fd)) })
 }
+
+func tune(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentAllowed) }
