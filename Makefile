@@ -33,6 +33,7 @@ test: deps ## run every test with the race detector, on real Postgres and socket
 	$(GO) test -race -timeout 15m $(TEST)
 	$(if $(filter ./...,$(TEST)),@echo 'What one SDK seals another opens (clients/conformance):' && cat clients/conformance/matrix.txt)
 	$(if $(filter ./...,$(TEST)),@$(MAKE) --no-print-directory test-charts)
+	$(if $(filter ./...,$(TEST)),cd bench && $(GO) test ./...) # a module of its own
 
 test-charts: deps ## lint and render the Helm chart, and check what it makes
 	cd charts && $(GO) vet ./... && $(GO) test -count=1 ./... # k8s is outside of the module: the cache does not see it change
@@ -56,8 +57,8 @@ k8s: ## render the chart's plain manifests again
 e2e-k8s: ## run the chart on a real Kubernetes, which the rig at K8S_RIG brings up
 	@scripts/e2e-k8s.sh
 
-bench: ## measure fastport and its peers: SCENARIOS="fanout-100 curves" SERVERS= REPS=5 DURATION=5s BYTES=; REPS=3 DURATION=2s takes under 25 minutes
-	@REPS='$(REPS)' DURATION='$(if $(filter file,$(origin DURATION)),,$(DURATION))' scripts/bench.sh '$(SCENARIOS)' '$(SERVERS)' '$(BYTES)'
+bench: ## measure fastport and its peers: SCENARIOS="fanout-100 curves" SERVERS= REPS=5 DURATION=5s BYTES=, FULL=1: all of it, and curves
+	@FULL='$(FULL)' REPS='$(REPS)' DURATION='$(if $(filter file,$(origin DURATION)),,$(DURATION))' scripts/bench.sh '$(SCENARIOS)' '$(SERVERS)' '$(BYTES)'
 
 docs: ## make the generated documents again
 	$(GO) generate ./...

@@ -45,7 +45,7 @@ func runBacklog(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 		}
 	}
 	t2 := nanos()
-	r.PeakRSS = stop()
+	r.PeakRSS = stop().all
 	r.Scenario, r.Dur = "backlog", float64(t2-t1)/1e9
 	r.SrvCPU, r.CliCPU = cpuSeconds(pids)-cpu0, selfCPU()-self0
 	r.others(spent)

@@ -180,7 +180,7 @@ func runPubSub(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.PeakRSS = stop()
+	r.PeakRSS = stop().all
 	r.Scenario = *flScen
 	r.Dur = float64(t2-t1) / 1e9
 	for _, p := range pubs {

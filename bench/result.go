@@ -29,7 +29,10 @@ type Result struct {
 	Closed   int       `json:"closed"`
 	Stalls   int       `json:"stalls"`
 	MBs      float64   `json:"MB_per_s,omitempty"`
-	RSSPer   float64   `json:"rss_bytes_per_conn,omitempty"`
+	Growth   int64     `json:"srv_growth_kb,omitempty"`    // big: the peak of the process that grew most, above what it held before
+	FreshRSS int64     `json:"srv_fresh_rss_kb,omitempty"` // idle: before the first connection
+	RSSPer   float64   `json:"rss_bytes_per_further_conn,omitempty"`
+	RSSFirst float64   `json:"rss_bytes_per_further_conn_at_once,omitempty"` // with the garbage of making it
 	ConnS    float64   `json:"conns_per_s,omitempty"`
 	CPUPerKC float64   `json:"srv_cpu_ms_per_conn,omitempty"`
 	NodeCPU  []float64 `json:"node_cpu_s_per_M_of_its_deliv,omitempty"` // in the order of -pids: what a node's own subscribers cost it

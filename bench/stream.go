@@ -25,6 +25,9 @@ func runBig(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 	}
 	total := uint64(*flBytes) / uint64(*flChunk)
 	// a chunk's frame is built once and copied: only its index would differ, and peers do not read it
+	if err := rest(l, *flSettle); err != nil { // so that nothing of what log-ins took is grown into unseen
+		return r, err
+	}
 	base := rssKB(pids)
 	stop := peakSampler(pids)
 	spent := machine()
@@ -62,7 +65,8 @@ func runBig(ad Adapter, ts []*target, pids []int) (r Result, err error) {
 	l.mark(p)
 	l.flush()
 	cpu1, self1, t2 := cpuSeconds(pids), selfCPU(), nanos()
-	r.PeakRSS = stop()
+	peak := stop()
+	r.PeakRSS, r.Growth = peak.all, peak.growth
 	r.Scenario = "big"
 	r.Dur = float64(t2-t1) / 1e9
 	r.Pub, r.Deliv = sent, l.bigDone

@@ -125,7 +125,7 @@ func picture(list []record) string {
 				}
 				at := y + row*float64(j+1)
 				class, text := "", "d"
-				if strings.HasPrefix(e.server, "fastport") {
+				if ours(e.server) {
 					class, text = "our", "our"
 				}
 				d.line(left+8, at-4, left+span-gap-12, at-4, "g")
@@ -141,7 +141,7 @@ func picture(list []record) string {
 		}
 		for j, e := range present {
 			class := ""
-			if strings.HasPrefix(e.server, "fastport") {
+			if ours(e.server) {
 				class = "our"
 			}
 			d.text(14, y+row*float64(j+1), class, "start", e.server)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -19,6 +20,8 @@ type lab struct {
 	root, dir string // the repository; a temporary folder
 	keeper    *daemon.Keeper
 	started   int
+	broken    map[string]error          // programs that could not be built
+	collect   map[*daemon.Daemon]string // where one has its garbage collected
 
 	// Started when the first server needs them, and kept.
 	pg     *daemon.Postgres
@@ -35,23 +38,34 @@ func newLab(root string) (*lab, error) {
 		return nil, err
 	}
 	keeper, err := daemon.Keep(dir)
-	return &lab{root: root, dir: dir, keeper: keeper}, err
+	return &lab{root: root, dir: dir, keeper: keeper, broken: map[string]error{}, collect: map[*daemon.Daemon]string{}}, err
 }
 
-// build compiles what is measured and what measures it.
-func (l *lab) build() error {
-	bench := filepath.Join(l.root, "bench")
-	for _, b := range []struct{ in, out, pkg string }{
-		{l.root, "fastport", "./cmd/fastport"}, {bench, "generator", "."}, {bench, "relay", "./servers/relay"},
-		{bench, "centrifuge", "./servers/centrifuge"}, {bench, "nats-server", "github.com/nats-io/nats-server/v2"},
-	} {
-		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(l.dir, b.out), b.pkg)
-		cmd.Dir, cmd.Stderr = b.in, os.Stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("build %s: %w", b.out, err)
+// target is a program to build: a Go package, and the folder of its module below the repository's.
+type target struct{ in, out, pkg string }
+
+// programs are what is measured and what measures it.
+func programs() []target {
+	return []target{
+		{"", "fastport", "./cmd/fastport"}, {"bench", "generator", "."}, {"bench", "relay", "./servers/relay"},
+		{"bench", "centrifuge", "./servers/centrifuge"}, {"bench", "nats-server", "github.com/nats-io/nats-server/v2"},
+	}
+}
+
+// build compiles the programs. One that cannot be built fails where it is to be started: the others are measured all the same.
+func (l *lab) build(ctx context.Context, list []target) error {
+	for _, b := range list {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(l.dir, b.out), b.pkg)
+		cmd.Dir = filepath.Join(l.root, b.in)
+		if said, err := cmd.CombinedOutput(); err != nil {
+			l.broken[b.out] = fmt.Errorf("build %s: %w: %s", b.out, err, bytes.TrimSpace(said))
+			fmt.Fprintln(os.Stderr, "suite:", l.broken[b.out])
 		}
 	}
-	return nil
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return l.broken["generator"] // without it there is nothing to do
 }
 
 // daemon is a place for one more process.
@@ -72,6 +86,9 @@ func (l *lab) daemon(name string) (*daemon.Daemon, error) {
 
 // program is a daemon of one of the lab's own binaries.
 func (l *lab) program(name string, args func(addr, dir string) []string, env ...string) (*daemon.Daemon, error) {
+	if err := l.broken[name]; err != nil {
+		return nil, err
+	}
 	d, err := l.daemon(name)
 	if err != nil {
 		return nil, err

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // record is one repetition as the file of results has it, a line each.
@@ -17,16 +19,30 @@ type record struct {
 	OthersCPU float64        `json:"others_cpu"` // cores that neither server, stores nor generator used
 	Disturbed bool           `json:"disturbed"`  // more than a tenth of one
 	Failed    string         `json:"failed,omitempty"`
+	Took      float64        `json:"took_s,omitempty"` // with the start of its servers
 	Time      string         `json:"time"`
+	Run       string         `json:"run,omitempty"` // when the run began that it is of
 	Machine   string         `json:"machine"`
 	Kernel    string         `json:"kernel"`
 	Go        string         `json:"go"`
 	Commit    string         `json:"commit"`
 	Command   string         `json:"command"`
 	Figures   map[string]any `json:"figures,omitempty"` // the generator's line
+	Said      string         `json:"said,omitempty"`    // and what else it said, as why connections were closed
 }
 
 const tolerated = 0.1 // cores
+
+// wrong tells what a measured repetition should have none of; "" where all is well.
+func (r record) wrong() string {
+	var list []string
+	for _, key := range []string{"lost", "dups", "out_of_order", "errors", "closed", "stalls"} {
+		if n, _ := lookup(r.Figures, key); n > 0 {
+			list = append(list, strings.ReplaceAll(key, "_", " ")+" "+number(n))
+		}
+	}
+	return strings.Join(list, ", ")
+}
 
 // readRecords reads a file of results; one that is not there is empty.
 func readRecords(path string) (list []record, err error) {
@@ -52,7 +68,7 @@ func readRecords(path string) (list []record, err error) {
 
 // writeRecords puts the list where path is, whole or not at all.
 func writeRecords(path string, list []record) error {
-	f, err := os.CreateTemp(dirOf(path), ".results-*")
+	f, err := os.CreateTemp(filepath.Dir(path), ".results-*")
 	if err != nil {
 		return err
 	}
@@ -83,7 +99,7 @@ func measured(list []record, scenario, server string) (reps []record) {
 func (m metric) value(reps []record) (float64, bool) {
 	var all []float64
 	for _, r := range reps {
-		if v, ok := r.Figures[m.key].(float64); ok {
+		if v, ok := lookup(r.Figures, m.key); ok {
 			all = append(all, v)
 		}
 	}
@@ -95,6 +111,16 @@ func (m metric) value(reps []record) (float64, bool) {
 		v *= m.scale
 	}
 	return v, true
+}
+
+// lookup finds a figure; one of a group by both their names with a dot between.
+func lookup(figures map[string]any, key string) (float64, bool) {
+	if group, rest, ok := strings.Cut(key, "."); ok {
+		figures, _ = figures[group].(map[string]any)
+		key = rest
+	}
+	v, ok := figures[key].(float64)
+	return v, ok
 }
 
 // median is the middle one, or between the two in the middle.

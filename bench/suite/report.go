@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -41,24 +42,42 @@ func tables(list []record, name string, findings []string, curved bool) string {
 	fmt.Fprintf(&b, "# fastPort and its peers\n\n<!-- Made by `make bench`; do not edit. -->\n\n")
 	fmt.Fprintf(&b, "%s, %s, %s; server, stores, generator and all else share it, over loopback without TLS. ", last.Machine, last.Kernel, last.Go)
 	fmt.Fprintf(&b, "Payloads of 128 bytes. Medians; servers were measured in turns, a fresh one for each repetition. **What each is asked to do, and where that is not the same, is in [bench/README.md](../bench/README.md).** ")
-	fmt.Fprintf(&b, "The last column counts the repetitions in which other processes used more than a tenth of a core: their rates and latencies are a floor, their CPU figures less touched. Every repetition with its command: [%s.jsonl](%[1]s.jsonl).\n\n", name)
+	fmt.Fprintf(&b, "Repetitions that failed are in no median. The last column counts the repetitions in which other processes used more than a tenth of a core: their rates and latencies are a floor, their CPU figures less touched. Every repetition with its command: [%s.jsonl](%[1]s.jsonl).\n\n", name)
 	fmt.Fprintf(&b, "![Throughput, CPU, latency and memory of each](%s.svg)\n", name)
+	writeGoals(&b, list)
+	writeClaims(&b, list)
 	for _, c := range scenarios() {
 		table(&b, list, c)
 	}
 	if !curved {
 		return b.String()
 	}
-	fmt.Fprintf(&b, "\n## As it grows\n\n![What a unit costs as it grows](%s-curves.svg)\n\n| what grows | | cost of a unit | others > 10 %% |\n|---|---|---|---|\n", name)
+	fmt.Fprintf(&b, "\n## As it grows\n\n![What a unit costs as it grows](%s-curves.svg)\n\n| what grows | | cost of a unit | besides | repetitions | others > 10 %% |\n|---|---|---|---|---|---|\n", name)
+	var notes []string
 	for _, c := range curves() {
 		for _, e := range c.entries {
-			reps := measured(list, c.name, e.server)
+			reps, count, wrong := repetitions(list, c, e)
+			if count == "" {
+				continue
+			}
+			cost := "failed"
 			if v, ok := c.show[0].value(reps); ok {
-				fmt.Fprintf(&b, "| %s | %s | %s %s | %d of %d |\n", c.title, number(c.x), number(v), c.show[0].title, disturbed(reps), len(reps))
+				cost = number(v) + " " + c.show[0].title
+			}
+			var besides []string
+			for _, m := range c.show[1:] {
+				if v, ok := m.value(reps); ok {
+					besides = append(besides, number(v)+" "+m.title)
+				}
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", c.title, number(c.x), cost, strings.Join(besides, ", "), count, others(reps))
+			for _, w := range wrong {
+				notes = append(notes, c.name+": "+w)
 			}
 		}
 	}
 	b.WriteString("\n")
+	writeNotes(&b, notes)
 	if len(findings) == 0 {
 		b.WriteString("Nothing that was measured grows faster than linearly.\n")
 	}
@@ -68,20 +87,69 @@ func tables(list []record, name string, findings []string, curved bool) string {
 	return b.String()
 }
 
-func table(b *strings.Builder, list []record, c scenario) {
-	var lines []string
-	commits := map[string]bool{}
-	for _, e := range c.entries {
-		reps := measured(list, c.name, e.server)
-		if len(reps) == 0 {
-			if i := slices.IndexFunc(list, func(r record) bool { return r.Scenario == c.name && r.Server == e.server }); i >= 0 {
-				lines = append(lines, fmt.Sprintf("| %s |%s failed |", e.server, strings.Repeat(" |", len(c.show))))
-			}
+// repetitions are those of a server that were measured, how many of how many, and what went wrong in the others or in them.
+// The count is "" where there was none.
+func repetitions(list []record, c scenario, e entry) (reps []record, count string, wrong []string) {
+	reps = measured(list, c.name, e.server)
+	failed, why, faulty, how := 0, "", 0, ""
+	all := 0
+	for _, r := range list {
+		if r.Scenario != c.name || r.Server != e.server {
 			continue
 		}
-		commits[reps[0].Commit] = true
+		all++
+		if r.Failed != "" {
+			failed, why = failed+1, r.Failed
+		} else if w := r.wrong(); w != "" {
+			faulty, how = faulty+1, w
+		}
+	}
+	if failed > 0 {
+		wrong = append(wrong, fmt.Sprintf("%s failed in %d of %d: `%s`", e.server, failed, all, strings.NewReplacer("`", "'", "|", "/").Replace(short(why))))
+	}
+	if faulty > 0 {
+		wrong = append(wrong, fmt.Sprintf("%s in %d of %d, the last: %s", e.server, faulty, all, how))
+	}
+	switch {
+	case all == 0:
+		return nil, "", nil
+	case failed > 0:
+		return reps, fmt.Sprintf("**%d of %d**", len(reps), all), wrong
+	}
+	return reps, fmt.Sprint(all), wrong
+}
+
+func others(reps []record) string {
+	if len(reps) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d", disturbed(reps), len(reps))
+}
+
+// writeNotes lists what went wrong: messages lost, doubled, out of order or refused, connections closed, repetitions that failed.
+func writeNotes(b *strings.Builder, notes []string) {
+	for _, n := range notes {
+		fmt.Fprintf(b, "- Not well: %s\n", n)
+	}
+	if len(notes) > 0 {
+		b.WriteString("\n")
+	}
+}
+
+func table(b *strings.Builder, list []record, c scenario) {
+	var lines, notes []string
+	commits := map[string]bool{}
+	for _, e := range c.entries {
+		reps, count, wrong := repetitions(list, c, e)
+		if count == "" {
+			continue
+		}
+		notes = append(notes, wrong...)
+		for _, r := range reps {
+			commits[r.Commit] = true
+		}
 		line := "| " + e.server + " |"
-		if strings.HasPrefix(e.server, "fastport") {
+		if ours(e.server) {
 			line = "| **" + e.server + "** |"
 		}
 		for _, m := range c.show {
@@ -91,7 +159,7 @@ func table(b *strings.Builder, list []record, c scenario) {
 			}
 			line += " " + text + " |"
 		}
-		lines = append(lines, fmt.Sprintf("%s %d of %d |", line, disturbed(reps), len(reps)))
+		lines = append(lines, fmt.Sprintf("%s %s | %s |", line, count, others(reps)))
 	}
 	if len(lines) == 0 {
 		return
@@ -100,14 +168,13 @@ func table(b *strings.Builder, list []record, c scenario) {
 	for _, m := range c.show {
 		fmt.Fprintf(b, " %s |", m.title)
 	}
-	fmt.Fprintf(b, " others > 10 %% |\n|---|%s---|\n%s\n", strings.Repeat("---|", len(c.show)), strings.Join(lines, "\n"))
-	var which []string
-	for k := range commits {
-		which = append(which, k)
-	}
-	slices.Sort(which)
-	fmt.Fprintf(b, "\nCommit %s: `make bench SCENARIOS=%s`\n", strings.Join(which, ", "), c.name)
+	fmt.Fprintf(b, " repetitions | others > 10 %% |\n|---|%s---|---|\n%s\n\n", strings.Repeat("---|", len(c.show)), strings.Join(lines, "\n"))
+	writeNotes(b, notes)
+	fmt.Fprintf(b, "Commit %s: `make bench SCENARIOS=%s`\n", strings.Join(slices.Sorted(maps.Keys(commits)), ", "), c.name)
 }
+
+// ours reports whether a server is fastport.
+func ours(server string) bool { return strings.HasPrefix(server, "fastport") }
 
 // number is a figure for people: three digits that count, thousands apart.
 func number(v float64) string {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -19,32 +20,39 @@ type server struct {
 	peer  string   // the generator's -peer
 	flags []string // further ones of the generator's, for every scenario
 	start func(l *lab) ([]*daemon.Daemon, error)
+	redis bool // the lab's one Redis is between its nodes
 }
 
 // servers is the table of all there are.
 func servers() []server {
 	v2 := []string{"-v2"}
 	list := []server{
-		{"relay", "relay", nil, one("relay", "-addr")},
-		{"fastport", "fastport", v2, fastportOnSQLite},
-		{"mosquitto", "mqtt0", nil, mosquitto},
-		{"mosquitto-qos1", "mqtt1", nil, mosquitto},
-		{"nats", "nats", nil, nats(1, "")},
-		{"jetstream", "natsjs", nil, nats(1, "2m")},
-		{"jetstream-fsync", "natsjs", nil, nats(1, "always")},
-		{"nats-2", "nats", nil, nats(2, "")},
-		{"centrifuge", "centrifuge", nil, one("centrifuge", "-addr")},
-		{"centrifuge-1ms", "centrifuge", nil, one("centrifuge", "-write-delay=1ms", "-addr")},
-		{"centrifuge-2", "centrifuge", nil, centrifugePair},
-		{"socketio", "socketio", nil, socketio},
-		{"fastport-cluster-3-redis-cluster", "fastport", v2, fastportNodes(3, true)},
+		{"relay", "relay", nil, one("relay", "-addr"), false},
+		{"fastport", "fastport", v2, fastportOnSQLite, false},
+		{"fastport-qos0", "fastport", []string{"-v2", "-qos", "0"}, fastportOnSQLite, false},
+		{"mosquitto", "mqtt0", nil, mosquitto, false},
+		{"mosquitto-qos1", "mqtt1", nil, mosquitto, false},
+		{"nats", "nats", nil, nats(1, ""), false},
+		{"jetstream", "natsjs", nil, nats(1, "2m"), false},
+		{"jetstream-fsync", "natsjs", nil, nats(1, "always"), false},
+		{"nats-2", "nats", nil, nats(2, ""), false},
+		{"nats-2-share", "nats", nil, nats(2, "", share(2)), false},
+		{"centrifuge", "centrifuge", nil, centrifuge(), false},
+		{"centrifuge-1ms", "centrifuge", nil, centrifuge("-write-delay=1ms"), false},
+		{"centrifuge-2", "centrifuge", nil, centrifugePair, false},
+		{"socketio", "socketio", nil, socketio, false},
+		{"fastport-2-share", "fastport", v2, fastportNodes(2, false, share(2)), true},
 	}
 	for _, n := range []int{1, 2, 3, 4, 8} {
-		list = append(list, server{fmt.Sprintf("fastport-%d", n), "fastport", v2, fastportNodes(n, false)})
-		list = append(list, server{fmt.Sprintf("fastport-%d-shards", n), "fastport", v2, fastportNodes(n, true)})
+		list = append(list, server{fmt.Sprintf("fastport-%d", n), "fastport", v2, fastportNodes(n, false), true})
+		list = append(list, server{fmt.Sprintf("fastport-%d-shards", n), "fastport", v2, fastportNodes(n, true), false})
 	}
 	return list
 }
+
+// share has a Go process take its part of the cores for all there are, as a container's limit would: left alone, each of a
+// machine's n nodes counts all of them as its own.
+func share(n int) string { return fmt.Sprintf("GOMAXPROCS=%d", max(1, runtime.NumCPU()/n)) }
 
 func serverNamed(name string) (server, error) {
 	for _, s := range servers() {
@@ -60,6 +68,22 @@ func one(name string, args ...string) func(*lab) ([]*daemon.Daemon, error) {
 	return func(l *lab) ([]*daemon.Daemon, error) {
 		d, err := l.program(name, func(addr, _ string) []string { return append(args[:len(args):len(args)], addr) })
 		return []*daemon.Daemon{d}, err
+	}
+}
+
+// collected notes where a Go server with pprof has a collection made, which its runtime makes by itself within minutes of rest.
+func (l *lab) collected(d *daemon.Daemon, addr string) {
+	l.collect[d] = "http://" + addr + "/debug/pprof/heap?gc=1"
+}
+
+func centrifuge(args ...string) func(*lab) ([]*daemon.Daemon, error) {
+	start := one("centrifuge", append(args, "-addr")...)
+	return func(l *lab) ([]*daemon.Daemon, error) {
+		list, err := start(l)
+		if err == nil {
+			l.collected(list[0], list[0].Addr)
+		}
+		return list, err
 	}
 }
 
@@ -84,11 +108,17 @@ func (l *lab) serve(env ...string) (*daemon.Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	ops, err := daemon.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
 	_, port, _ := net.SplitHostPort(addr)
+	_, opsPort, _ := net.SplitHostPort(ops)
 	d, err := l.program("fastport", func(string, string) []string { return []string{"serve"} },
-		append(env, "HOST=127.0.0.1", "PORT="+port, "CONNECTION_RATE_LIMIT=0", "API_RATE_LIMIT=100000", "LOG_LEVEL=error")...)
+		append(env, "HOST=127.0.0.1", "PORT="+port, "METRICS_PORT="+opsPort, "CONNECTION_RATE_LIMIT=0", "API_RATE_LIMIT=100000", "LOG_LEVEL=error")...)
 	if err == nil {
 		d.Addr, d.Quit = addr, syscall.SIGTERM
+		l.collected(d, ops)
 	}
 	return d, err
 }
@@ -99,7 +129,7 @@ func fastportOnSQLite(l *lab) ([]*daemon.Daemon, error) {
 }
 
 // fastportNodes is a cluster on a Postgres that syncs, and on one Redis or a Redis Cluster.
-func fastportNodes(n int, sharded bool) func(*lab) ([]*daemon.Daemon, error) {
+func fastportNodes(n int, sharded bool, env ...string) func(*lab) ([]*daemon.Daemon, error) {
 	return func(l *lab) (nodes []*daemon.Daemon, err error) {
 		database, err := l.database()
 		if err != nil {
@@ -115,7 +145,7 @@ func fastportNodes(n int, sharded bool) func(*lab) ([]*daemon.Daemon, error) {
 		}
 		master := key()
 		for i := range n {
-			d, err := l.serve("DB_TYPE=postgres", "DATABASE_URL="+database, name+redis, "MASTER_KEY="+master, fmt.Sprintf("NODE_ID=node-%d", i+1))
+			d, err := l.serve(append(env[:len(env):len(env)], "DB_TYPE=postgres", "DATABASE_URL="+database, name+redis, "MASTER_KEY="+master, fmt.Sprintf("NODE_ID=node-%d", i+1))...)
 			if err != nil {
 				return nil, err
 			}
@@ -170,7 +200,7 @@ func socketio(l *lab) ([]*daemon.Daemon, error) {
 }
 
 // nats is n servers of one cluster; sync is JetStream's sync_interval, "" without JetStream.
-func nats(n int, sync string) func(*lab) ([]*daemon.Daemon, error) {
+func nats(n int, sync string, env ...string) func(*lab) ([]*daemon.Daemon, error) {
 	return func(l *lab) (nodes []*daemon.Daemon, err error) {
 		var routes []string
 		for range n {
@@ -185,11 +215,17 @@ func nats(n int, sync string) func(*lab) ([]*daemon.Daemon, error) {
 			if err != nil {
 				return nil, err
 			}
-			d, err := l.program("nats-server", func(_, dir string) []string { return []string{"-c", filepath.Join(dir, "nats.conf")} })
+			d, err := l.program("nats-server", func(_, dir string) []string { return []string{"-c", filepath.Join(dir, "nats.conf")} }, env...)
 			if err != nil {
 				return nil, err
 			}
-			text := fmt.Sprintf("server_name: n%d\nlisten: %q\nwrite_deadline: 30s\nwebsocket { listen: %q, no_tls: true }\n", i, tcp, d.Addr)
+			prof, err := daemon.FreeAddr()
+			if err != nil {
+				return nil, err
+			}
+			l.collected(d, prof)
+			_, profPort, _ := net.SplitHostPort(prof)
+			text := fmt.Sprintf("server_name: n%d\nlisten: %q\nprof_port: %s\nwrite_deadline: 30s\nwebsocket { listen: %q, no_tls: true }\n", i, tcp, profPort, d.Addr)
 			if sync != "" {
 				text += fmt.Sprintf("jetstream { store_dir: %q, sync_interval: %s }\n", filepath.Join(d.Dir, "js"), sync)
 			}

@@ -91,12 +91,30 @@ func TestPictures_AreWellFormedAndNameEveryServer(t *testing.T) {
 	}
 }
 
-func TestTables_CountDisturbedRepetitionsAndShowFailures(t *testing.T) {
-	list := every(func(scenario) float64 { return 3 })
-	list[1].Failed, list[1].Figures = "it did", nil
-	text := tables(list, "x", nil, true)
-	if !strings.Contains(text, "| 1 of 1 |") || !strings.Contains(text, "failed |") || !strings.Contains(text, "Nothing that was measured grows faster") {
+func TestTables_CountDisturbedRepetitions(t *testing.T) {
+	text := tables(every(func(scenario) float64 { return 3 }), "x", nil, true)
+	if !strings.Contains(text, "| 1 | 1 of 1 |") || !strings.Contains(text, "Nothing that was measured grows faster") || strings.Contains(text, "Not well") {
 		t.Errorf("the tables hide something:\n%s", text)
+	}
+}
+
+func TestTables_ShowWhatFailedAndWhatWentWrong(t *testing.T) {
+	figures := map[string]any{cpu.key: 3.0, "lost": 7.0, "out_of_order": 1.0}
+	list := []record{
+		{Scenario: "fanout-100", Server: "nats", Figures: figures}, {Scenario: "fanout-100", Server: "nats", Figures: figures},
+		{Scenario: "fanout-100", Server: "nats", Failed: "it | did"}, {Scenario: "fanout-100", Server: "fastport", Failed: "it never started"},
+		{Scenario: "subscribers-alike-10", Server: "fastport", Figures: map[string]any{cpu.key: 2.0}}, {Scenario: "subscribers-alike-10", Server: "fastport", Failed: "late"},
+		{Scenario: "subscribers-alike-100", Server: "fastport", Failed: "a point of a curve"},
+	}
+	text := tables(list, "x", nil, true)
+	for _, want := range []string{
+		"| nats |  | 3 |  |  |  | **2 of 3** | 0 of 2 |", "nats failed in 1 of 3: `it / did`", "nats in 2 of 3, the last: lost 7, out of order 1",
+		"| **fastport** |  |  |  |  |  | **0 of 1** |  |", "| 0.2 | failed |", "| 2 CPU-s a million deliveries |  | **1 of 2** | 0 of 1 |", "| 100 | failed |  | **0 of 1** |  |",
+		"subscribers-alike-100: fastport failed in 1 of 1: `a point of a curve`",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the tables lack %q:\n%s", want, text)
+		}
 	}
 }
 
@@ -130,7 +148,7 @@ func TestRecords_ComeBackAsTheyWereWritten(t *testing.T) {
 	if list, err := readRecords(path); err != nil || list != nil {
 		t.Fatalf("no file: %v, %v", list, err)
 	}
-	want := []record{{Scenario: "a", Server: "b", Rep: 1, OthersCPU: .5, Disturbed: true, Command: "c", Figures: map[string]any{"p50_us": 3.0}}, {Scenario: "d", Failed: "e"}}
+	want := []record{{Run: "now", Took: 3, Scenario: "a", Server: "b", Rep: 1, OthersCPU: .5, Disturbed: true, Command: "c", Figures: map[string]any{"p50_us": 3.0}}, {Scenario: "d", Failed: "e"}}
 	if err := writeRecords(path, want); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"log"
 	"net/http"
+	_ "net/http/pprof" // for collections before memory is read
 	"time"
 
 	"github.com/centrifugal/centrifuge"
