@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"errors"
-	"strings"
 
 	"github.com/fastport/fastport/storage"
 )
@@ -52,27 +51,33 @@ func (s *Store) append(ctx context.Context, group []storage.Entry, keys []idKey,
 		if err != nil {
 			return err
 		}
-		a := s.begin(db, len(group), left)
+		a := s.begin(db, group, left)
 		for i := range group {
 			if results[i], err = a.decide(&group[i], keys[i]); err != nil {
 				return err
 			}
 		}
+		if err := s.move(db, s.journal.crowd(len(a.group.row))); err != nil {
+			return err
+		}
 		return a.write()
 	})
 }
 
-// begin starts a group of so many entries, with so many bytes of room on the disk.
-func (s *Store) begin(db *conn, entries int, left int64) *appending {
+// begin starts a group, with so many bytes of room on the disk.
+func (s *Store) begin(db *conn, group []storage.Entry, left int64) *appending {
+	now := s.clock()
 	return &appending{
 		db:       db,
 		options:  s.options,
-		now:      s.clock(),
+		now:      now,
 		left:     left,
 		hints:    s.hints,
+		journal:  s.journal,
+		group:    s.journal.begin(now, group),
 		sessions: map[string]*appendSession{},
 		topics:   map[storage.Topic]*appendTopic{},
-		ids:      make(map[appendID]uint64, entries),
+		ids:      make(map[appendID]uint64, len(group)),
 	}
 }
 
@@ -90,14 +95,14 @@ type appending struct {
 	hints    *idHints
 	known    map[int64]knownIDs // rows of message_ids that were read
 
-	messages []any // rows of messages, flat
-	wakes    []any // rows of push_outbox, flat
+	journal *journal
+	group   *group // what is to be stored
+	wakes   []any  // rows of push_outbox, flat
 }
 
 type appendSession struct {
-	live             bool
-	bytes            int64
-	messages, growth int64 // by this group
+	live  bool
+	bytes int64
 }
 
 type appendTopic struct {
@@ -105,7 +110,7 @@ type appendTopic struct {
 	id          int64 // 0: there is none
 	head        uint64
 	subscribers int
-	changed     bool
+	fresh       *freshTopic                          // nil: nothing of this group is stored
 	origins     map[storage.Subscriber]*appendOrigin // nil: has no subscription
 }
 
@@ -160,20 +165,16 @@ func (a *appending) decide(e *storage.Entry, key idKey) (storage.Appended, error
 	}
 	a.left -= cost
 	t.session.bytes += size
-	t.session.growth += size
-	t.session.messages++
 	t.head++
-	t.changed = true
+	if t.fresh == nil {
+		t.fresh = a.journal.topic(t.id, e.Topic)
+	}
 	if origin != nil {
 		origin.settled.Add(t.head, t.head)
 		origin.changed = true
 	}
 	a.ids[appendID{t.id, key}] = t.head
-	data := e.Data
-	if data == nil {
-		data = []byte{} // nil would be NULL
-	}
-	a.messages = append(a.messages, t.id, int64(t.head), a.now+millis(e.Expiry), a.now, e.Timestamp, e.MessageID, string(e.Origin), e.Hash, data)
+	a.group.append(t.fresh, t.head, a.now+millis(e.Expiry), e)
 	if e.Wake > 0 {
 		a.wakes = append(a.wakes, t.id, int64(t.head), e.Topic.Session, a.now+millis(e.Wake))
 	}
@@ -197,8 +198,10 @@ func (a *appending) topic(at storage.Topic) (*appendTopic, error) {
 	if known := a.sessions[at.Session]; known != nil {
 		t.session = known // with what this group has added
 	} else {
+		t.session.bytes += a.journal.stored(at.Session)
 		a.sessions[at.Session] = t.session
 	}
+	t.head = a.journal.head(t.id, t.head)
 	a.topics[at] = t
 	return t, nil
 }
@@ -266,33 +269,17 @@ func (a *appending) write() error {
 	if len(a.ids) == 0 {
 		return nil
 	}
-	// FAIL: any error rolls the transaction back, so the statement need not keep a copy of each page to undo itself.
-	const messages = `INSERT OR FAIL INTO messages (topic, seq, expires_at, stored_at, timestamp, message_id, origin, hash, data) VALUES `
-	if err := a.insert(messages, 9, a.messages); err != nil {
+	if err := a.db.exec(`INSERT INTO journal (id, stored_at, entries) VALUES (?, ?, ?)`, a.group.id, a.group.stored, a.group.row); err != nil {
 		return err
 	}
-	if err := a.insert(`INSERT OR FAIL INTO push_outbox (topic, seq, session, due) VALUES `, 4, a.wakes); err != nil {
+	if err := a.db.insert(`INSERT OR FAIL INTO push_outbox (topic, seq, session, due) VALUES `, 4, a.wakes); err != nil {
 		return err
 	}
 	if err := a.db.exec(`INSERT INTO message_ids (id, stored_at, ids) VALUES (?, ?, ?)`,
 		a.hints.add(a.ids), a.now, appendIDs(make([]byte, 0, len(a.ids)*(keySize+8)), a.ids)); err != nil {
 		return err
 	}
-	for id, ss := range a.sessions {
-		if ss.messages == 0 {
-			continue
-		}
-		if err := a.db.exec(`UPDATE usage SET messages = messages + ?, bytes = bytes + ? WHERE session = ?`, ss.messages, ss.growth, id); err != nil {
-			return err
-		}
-	}
 	for _, t := range a.topics {
-		if !t.changed {
-			continue
-		}
-		if err := a.db.exec(`UPDATE topics SET head = ? WHERE id = ?`, int64(t.head), t.id); err != nil {
-			return err
-		}
 		for sub, o := range t.origins {
 			if o == nil || !o.changed {
 				continue
@@ -303,26 +290,6 @@ func (a *appending) write() error {
 			}
 		}
 	}
+	a.journal.add(a.group)
 	return nil
-}
-
-// insert writes rows of so many columns, many to a statement: most of a statement's cost is not in its rows.
-func (a *appending) insert(into string, columns int, values []any) error {
-	for len(values) > 0 {
-		rows := 1
-		for rows < 32 && 2*rows*columns <= len(values) { // powers of two: few statements to keep
-			rows *= 2
-		}
-		if err := a.db.exec(into+tuples(columns, rows), values[:rows*columns]...); err != nil {
-			return err
-		}
-		values = values[rows*columns:]
-	}
-	return nil
-}
-
-// tuples is rows of placeholders.
-func tuples(columns, rows int) string {
-	one := "(?" + strings.Repeat(", ?", columns-1) + ")"
-	return one + strings.Repeat(", "+one, rows-1)
 }

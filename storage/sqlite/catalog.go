@@ -102,7 +102,7 @@ func (s *Store) DropSession(ctx context.Context, name string) (ss storage.Sessio
 		} else if err != nil {
 			return err
 		}
-		topics, err = dropSession(db, ss.ID)
+		topics, err = s.dropSession(db, ss.ID)
 		return err
 	})
 	s.dirty.add(topics...)
@@ -114,7 +114,7 @@ func (s *Store) DropSession(ctx context.Context, name string) (ss storage.Sessio
 }
 
 // dropSession deletes a session with all but its messages, and gives the topics whose messages are left over.
-func dropSession(db *conn, id string) (topics []int64, err error) {
+func (s *Store) dropSession(db *conn, id string) (topics []int64, err error) {
 	err = db.rows(func(r *sql.Rows) error {
 		var topic int64
 		err := r.Scan(&topic)
@@ -124,7 +124,10 @@ func dropSession(db *conn, id string) (topics []int64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return topics, db.exec(`DELETE FROM sessions WHERE id = ?`, id) // and by reference what is its own
+	if err := db.exec(`DELETE FROM sessions WHERE id = ?`, id); err != nil { // and by reference what is its own
+		return nil, err
+	}
+	return append(topics, s.journal.leave(id)...), nil
 }
 
 // Totals implements storage.Catalog.
@@ -132,5 +135,8 @@ func (s *Store) Totals(ctx context.Context) (t storage.Totals, err error) {
 	err = s.reader.row(ctx, `SELECT count(*), coalesce(sum(messages), 0), coalesce(sum(bytes), 0),
 		(SELECT coalesce(sum(subscribers), 0) FROM topics), (SELECT count(*) FROM push_outbox)
 		FROM usage`).Scan(&t.Sessions, &t.Messages, &t.Bytes, &t.Subscriptions, &t.Wakes)
+	recent := s.journal.total("")
+	t.Messages += recent.messages
+	t.Bytes += recent.bytes
 	return t, fail("totals", err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"sync"
 )
 
@@ -65,6 +66,27 @@ func (c *conn) rows(scan func(*sql.Rows) error, query string, args ...any) error
 		return err
 	}
 	return each(rows, scan)
+}
+
+// insert writes rows of so many columns, many to a statement: most of a statement's cost is not in its rows.
+func (c *conn) insert(into string, columns int, values []any) error {
+	for len(values) > 0 {
+		rows := 1
+		for rows < 32 && 2*rows*columns <= len(values) { // powers of two: few statements to keep
+			rows *= 2
+		}
+		if err := c.exec(into+tuples(columns, rows), values[:rows*columns]...); err != nil {
+			return err
+		}
+		values = values[rows*columns:]
+	}
+	return nil
+}
+
+// tuples is rows of placeholders.
+func tuples(columns, rows int) string {
+	one := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	return one + strings.Repeat(", "+one, rows-1)
 }
 
 func (c *conn) close() error {

@@ -47,6 +47,9 @@ func (s *Store) Usage(ctx context.Context, session string) (u storage.Usage, err
 		(SELECT count(*) FROM device_tokens WHERE session = ?1), (SELECT count(DISTINCT user_id) FROM device_tokens WHERE session = ?1),
 		(SELECT count(*) FROM push_outbox WHERE session = ?1)`, session).
 		Scan(&u.Topics, &u.Subscriptions, &u.Messages, &u.Bytes, &u.Devices, &u.Users, &u.Wakes)
+	recent := s.journal.total(session)
+	u.Messages += recent.messages
+	u.Bytes += recent.bytes
 	return u, fail("usage", err)
 }
 
@@ -68,9 +71,15 @@ func (s *Store) SessionDevices(ctx context.Context, session, afterUser, afterID 
 // Find implements storage.Looks.
 func (s *Store) Find(ctx context.Context, session, topic, messageID string) ([]storage.Found, error) {
 	found := map[int64]*storage.Found{}
+	recent := s.journal.find(session, topic, messageID) // before the tables: see journal
 	err := s.findKnown(ctx, session, topic, messageID, found)
 	if err == nil {
 		err = s.findStored(ctx, session, topic, messageID, found)
+	}
+	for _, m := range recent {
+		if err == nil {
+			err = s.findRecent(ctx, m, found)
+		}
 	}
 	var out []storage.Found
 	for id, f := range found {
@@ -140,6 +149,20 @@ func (s *Store) findStored(ctx context.Context, session, topic, messageID string
 		FROM topics t JOIN messages m ON m.topic = t.id
 		WHERE t.session = ?1 AND (?2 = '' OR t.name = ?2) AND m.message_id = ?3 ORDER BY t.name, m.seq LIMIT ?4`,
 		session, topic, messageID, storage.FoundTopics)
+}
+
+// findRecent takes in what the journal had.
+func (s *Store) findRecent(ctx context.Context, r recent, found map[int64]*storage.Found) error {
+	f := storage.Found{Topic: r.topic, Seq: r.Seq, Stored: true, StoredAt: r.StoredAt, ExpiresAt: r.ExpiresAt, Timestamp: r.Timestamp,
+		Origin: r.Origin, Size: len(r.Data)}
+	if known := found[r.id]; known != nil {
+		if known.Stored && known.Seq >= f.Seq {
+			return nil // it has moved meanwhile
+		}
+		f.Known = known.Known
+	}
+	found[r.id] = &f
+	return s.reader.row(ctx, `SELECT EXISTS (SELECT 1 FROM push_outbox WHERE topic = ? AND seq = ?)`, r.id, int64(r.Seq)).Scan(&f.Wake)
 }
 
 // positions fills in who has settled what was found.

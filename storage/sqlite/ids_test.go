@@ -35,8 +35,8 @@ func TestAppend_AGroupRolledBackIsNoRepeat(t *testing.T) {
 	fault := errors.New("fault")
 	results := make([]storage.Appended, 1)
 	err := s.writer.do(t.Context(), 1, func(db *conn) error {
-		a := s.begin(db, 1, 1<<30)
 		e := message(at, "a")
+		a := s.begin(db, []storage.Entry{e}, 1<<30)
 		var err error
 		if results[0], err = a.decide(&e, idKey{1}); err != nil {
 			return err

@@ -120,6 +120,9 @@ func (s *Store) ClaimWakes(ctx context.Context, limit int, lease time.Duration, 
 			m.stored_at, m.expires_at, p.attempts` + from + `JOIN sessions s ON s.id = p.session JOIN topics t ON t.id = p.topic` +
 			due + ` ORDER BY p.due LIMIT ?3`
 	)
+	if err := s.moveWakes(ctx); err != nil {
+		return nil, fail("claim wakes: journal", err)
+	}
 	others := list(busy)
 	var any int
 	err = s.reader.row(ctx, `SELECT 1`+from+due+` LIMIT 1`, s.clock(), others).Scan(&any)
@@ -133,6 +136,18 @@ func (s *Store) ClaimWakes(ctx context.Context, limit int, lease time.Duration, 
 		})
 	}
 	return out, fail("claim wakes", err)
+}
+
+// moveWakes moves what is due from the journal to where the outbox finds it.
+func (s *Store) moveWakes(ctx context.Context) error {
+	now := s.clock()
+	for s.journal.wakeDue(now, bite) > 0 {
+		err := s.writer.do(ctx, bite, func(db *conn) error { return s.move(db, s.journal.wakeDue(now, bite)) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) claimWakes(db *conn, query string, lease time.Duration, now int64, others string, limit int) ([]storage.Wake, error) {

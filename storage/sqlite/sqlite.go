@@ -39,10 +39,14 @@ type Store struct {
 	reader *reader
 	hints  *idHints
 
+	journal *journal
+	unsure  bool // the journal may not be what its table holds; owned by whoever has the writer's turn
+
 	// Owned by the sweep.
 	sweeping  sync.Mutex
 	checkedTo int64 // topics up to this id were looked at since the process started
 	checked   bool  // all were
+	silenced  []corpse
 
 	dirty dirtyTopics
 	scrub atomic.Bool // something was deleted since the last checkpoint
@@ -68,7 +72,7 @@ func open(ctx context.Context, path string, o storage.Options) (_ *Store, err er
 		o.DedupeWindow = protocol.DedupeWindow
 	}
 	o.Audits = cmp.Or(o.Audits, storage.AuditMost)
-	s := &Store{options: o, now: time.Now, hints: newIDHints()}
+	s := &Store{options: o, now: time.Now, hints: newIDHints(), journal: newJournal()}
 	if path, err = makePlace(path); err != nil {
 		return nil, err
 	}
@@ -85,7 +89,7 @@ func open(ctx context.Context, path string, o storage.Options) (_ *Store, err er
 		return nil, err
 	}
 	if s.writer, err = newWriter(ctx, source(path, "synchronous(FULL)", "secure_delete(ON)", "foreign_keys(ON)",
-		"wal_autocheckpoint(16384)", "journal_size_limit(16777216)", "cache_size(-16384)"), s.room.full); err != nil {
+		"wal_autocheckpoint(16384)", "journal_size_limit(16777216)", "cache_size(-16384)"), hooks{full: s.room.full, begun: s.begun, done: s.done, lost: func() { s.unsure = true }}); err != nil {
 		return nil, err
 	}
 	if s.reader, err = newReader(source(path, "query_only(ON)", "cache_size(-4096)")); err != nil {
@@ -123,7 +127,30 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	if err := db.QueryRowContext(ctx, `SELECT epoch FROM store`).Scan(&s.epoch); err != nil {
 		return err
 	}
+	if err := s.journal.load(queries(ctx, db)); err != nil {
+		return err
+	}
+	s.dirty.add(s.journal.all()...) // what was settled when the last process ended, nobody knows
 	return s.hints.load(ctx, db)
+}
+
+// begun sees to the journal when a transaction begins.
+func (s *Store) begun(db *conn) error {
+	s.journal.next = change{}
+	if !s.unsure {
+		return nil
+	}
+	if err := s.journal.load(db.rows); err != nil {
+		return err
+	}
+	s.dirty.add(s.journal.all()...)
+	s.unsure = false
+	return nil
+}
+
+// done sees to the journal when a transaction was committed.
+func (s *Store) done() {
+	s.dirty.add(s.journal.commit()...) // settled on their way, perhaps
 }
 
 // Now is this machine's clock.

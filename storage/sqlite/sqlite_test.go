@@ -12,11 +12,23 @@ import (
 	"github.com/fastport/fastport/storage/storagetest"
 )
 
-func TestStore(t *testing.T) {
-	storagetest.Harness{
+func TestStore(t *testing.T) { harness(func(*Store) {}).Run(t) }
+
+// The journal hides the tables from short tests, so these begin where it ends.
+func TestStore_SweepsMoveEverything(t *testing.T) {
+	harness(func(s *Store) { s.journal.stay = 0 }).Run(t)
+}
+
+func TestStore_AppendsMoveTheOldest(t *testing.T) {
+	harness(func(s *Store) { s.journal.most = 300 }).Run(t)
+}
+
+func harness(prepare func(*Store)) storagetest.Harness {
+	return storagetest.Harness{
 		Open: func(t *testing.T, o storage.Options) storage.Store {
 			s := openTest(t, filepath.Join(t.TempDir(), "fastport.db"), o)
 			s.now = (&clock{t: time.Now()}).now
+			prepare(s)
 			return s
 		},
 		Advance: func(t *testing.T, st storage.Store, d time.Duration) {
@@ -24,17 +36,20 @@ func TestStore(t *testing.T) {
 			s.now = (&clock{t: s.now().Add(d)}).now
 		},
 		Place: func(t *testing.T) string { return filepath.Join(t.TempDir(), "fastport.db") },
-		At:    openAt,
-	}.Run(t)
+		At: func(ctx context.Context, place string, o storage.Options) (storage.Store, error) {
+			s, err := Open(ctx, place, o)
+			if err == nil {
+				prepare(s)
+			}
+			return s, err
+		},
+	}
 }
 
 func TestMain(m *testing.M) {
-	storagetest.CrashChild(openAt)
+	// The smallest of journals: what is killed must have lost nothing on its way out of it.
+	storagetest.CrashChild(harness(func(s *Store) { s.journal.most = 10_000 }).At)
 	os.Exit(m.Run())
-}
-
-func openAt(ctx context.Context, place string, o storage.Options) (storage.Store, error) {
-	return Open(ctx, place, o)
 }
 
 // openTest opens a store that the test's end closes.

@@ -39,6 +39,7 @@ func (s *Store) subscribe(db *conn, sub storage.Subscriber, at storage.Topic, at
 	} else if err != nil {
 		return out, nil, err
 	}
+	out.Head = s.journal.head(id, out.Head)
 	var settled []byte
 	err = db.row(`UPDATE subscriptions SET attach = attach + ?, expires_at = `+seenUntil+` WHERE topic = ? AND subscriber = ?
 		RETURNING attach, settled`, attach, now, at.Session, id, string(sub)).Scan(&out.Attach, &settled)
@@ -99,15 +100,16 @@ func (s *Store) Unsubscribe(ctx context.Context, sub storage.Subscriber, at stor
 		if err != nil || n == 0 {
 			return err
 		}
-		return left(db, topic)
+		return s.left(db, topic)
 	})
 	s.dirty.add(topic)
 	return fail("unsubscribe", err)
 }
 
 // left counts a subscriber less. The topic stays, because its head must never fall; one that never had a message need not.
-func left(db *conn, topic int64) error {
-	if err := db.exec(`UPDATE topics SET subscribers = subscribers - 1 WHERE id = ?`, topic); err != nil {
+func (s *Store) left(db *conn, topic int64) error {
+	err := db.exec(`UPDATE topics SET subscribers = subscribers - 1 WHERE id = ?`, topic)
+	if err != nil || s.journal.head(topic, 0) > 0 {
 		return err
 	}
 	return db.exec(`DELETE FROM topics WHERE id = ? AND head = 0 AND subscribers = 0`, topic)
@@ -125,14 +127,16 @@ func (s *Store) Attach(ctx context.Context, session string, sub storage.Subscrib
 		return db.rows(func(r *sql.Rows) error {
 			got := storage.Subscription{Subscriber: sub, Topic: storage.Topic{Session: session}, Epoch: s.epoch}
 			var settled []byte
-			err := r.Scan(&got.Topic.Name, &got.Head, &got.Attach, &settled)
+			var topic int64
+			err := r.Scan(&topic, &got.Topic.Name, &got.Head, &got.Attach, &settled)
 			if err != nil {
 				return err
 			}
+			got.Head = s.journal.head(topic, got.Head)
 			got.Settled, err = storage.ParseRanges(settled)
 			out = append(out, got)
 			return err
-		}, `SELECT t.name, t.head, s.attach, s.settled FROM subscriptions s JOIN topics t ON t.id = s.topic
+		}, `SELECT t.id, t.name, t.head, s.attach, s.settled FROM subscriptions s JOIN topics t ON t.id = s.topic
 			WHERE s.session = ? AND s.subscriber = ? ORDER BY t.name`, session, string(sub))
 	})
 	if err != nil {
@@ -180,6 +184,7 @@ func (s *Store) settle(db *conn, b *storage.Settlement) (out storage.Subscriptio
 	} else if err != nil {
 		return out, 0, err
 	}
+	out.Head = s.journal.head(id, out.Head)
 	before, err := storage.ParseRanges(settled)
 	if err != nil {
 		return out, 0, err

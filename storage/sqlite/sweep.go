@@ -25,7 +25,7 @@ func (s *Store) Sweep(ctx context.Context) (storage.Swept, error) {
 	s.room.probe()
 	left := bites
 	for _, step := range []func(context.Context, *storage.Swept) (more bool, err error){
-		s.sweepSessions, s.sweepSubscriptions, s.sweepExpired, s.sweepSettled, s.sweepIDs, s.sweepLogins,
+		s.sweepSessions, s.sweepSubscriptions, s.sweepExpired, s.sweepSettled, s.sweepJournal, s.sweepIDs, s.sweepLogins,
 	} {
 		for more := true; more; left-- {
 			if left <= 0 {
@@ -60,7 +60,7 @@ func (s *Store) sweepSessions(ctx context.Context, swept *storage.Swept) (more b
 	err = s.writer.do(ctx, bite, func(db *conn) error {
 		topics = topics[:0]
 		for _, ss := range due {
-			own, err := dropSession(db, ss.ID)
+			own, err := s.dropSession(db, ss.ID)
 			if err != nil {
 				return err
 			}
@@ -107,7 +107,7 @@ func (s *Store) sweepSubscriptions(ctx context.Context, swept *storage.Swept) (m
 				continue
 			}
 			topics = append(topics, k.topic)
-			if err := left(db, k.topic); err != nil {
+			if err := s.left(db, k.topic); err != nil {
 				return err
 			}
 		}
@@ -123,6 +123,9 @@ func (s *Store) sweepSubscriptions(ctx context.Context, swept *storage.Swept) (m
 
 // sweepExpired removes messages past their expiry.
 func (s *Store) sweepExpired(ctx context.Context, swept *storage.Swept) (more bool, err error) {
+	marked, wakes := s.journal.expire(s.clock())
+	swept.Expired += marked
+	s.silenced = append(s.silenced, wakes...)
 	var due []span
 	err = s.reader.rows(ctx, func(r *sql.Rows) error {
 		p := span{messages: 1}
@@ -131,7 +134,7 @@ func (s *Store) sweepExpired(ctx context.Context, swept *storage.Swept) (more bo
 		due = append(due, p)
 		return err
 	}, `SELECT topic, seq, length(data) FROM messages WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`, s.clock(), bite)
-	if err != nil || len(due) == 0 {
+	if err != nil {
 		return false, err
 	}
 	n, err := s.remove(ctx, due)
@@ -161,7 +164,14 @@ func (s *Store) sweepSettled(ctx context.Context, swept *storage.Swept) (more bo
 			break
 		}
 		// A snapshot will do: what is settled stays so, and who subscribes later starts at the head.
-		spans, err := s.settledSpans(ctx, topic, room)
+		settled, filed, err := s.settled(ctx, topic)
+		if err != nil {
+			return false, err
+		}
+		marked, wakes := s.journal.settle(topic, settled)
+		swept.Settled += marked
+		s.silenced = append(s.silenced, wakes...)
+		spans, err := s.spans(ctx, topic, settled.Intersect(filed), room)
 		if err != nil {
 			return false, err
 		}
@@ -207,15 +217,22 @@ type span struct {
 	bytes    int64
 }
 
-// settledSpans finds up to about most messages of a topic that nobody is owed any more.
-func (s *Store) settledSpans(ctx context.Context, topic int64, most int) ([]span, error) {
+// settled is which of a topic's messages nobody is owed any more, and between which seqs the table messages has any.
+func (s *Store) settled(ctx context.Context, topic int64) (settled, filed storage.Ranges, err error) {
+	settled = storage.Span(s.journal.span(topic)) // before the tables: see journal
 	var first, last sql.Null[int64]
-	err := s.reader.row(ctx, `SELECT (SELECT min(seq) FROM messages WHERE topic = ?1), (SELECT max(seq) FROM messages WHERE topic = ?1)`,
+	err = s.reader.row(ctx, `SELECT (SELECT min(seq) FROM messages WHERE topic = ?1), (SELECT max(seq) FROM messages WHERE topic = ?1)`,
 		topic).Scan(&first, &last)
-	if err != nil || !first.Valid {
-		return nil, err
+	if err != nil {
+		return nil, nil, err
 	}
-	settled := storage.Span(uint64(first.V), uint64(last.V))
+	if first.Valid {
+		filed = storage.Span(uint64(first.V), uint64(last.V))
+		settled = settled.Union(filed)
+	}
+	if len(settled) == 0 {
+		return nil, nil, nil
+	}
 	err = s.reader.rows(ctx, func(r *sql.Rows) error {
 		var own sql.RawBytes
 		if err := r.Scan(&own); err != nil {
@@ -230,10 +247,11 @@ func (s *Store) settledSpans(ctx context.Context, topic int64, most int) ([]span
 		}
 		return nil
 	}, `SELECT settled FROM subscriptions WHERE topic = ?`, topic)
-	if err != nil {
-		return nil, err
-	}
-	var spans []span
+	return settled, filed, err
+}
+
+// spans finds up to about most messages in the table that are settled.
+func (s *Store) spans(ctx context.Context, topic int64, settled storage.Ranges, most int) (spans []span, err error) {
 	for _, x := range settled {
 		p := span{topic: topic, lo: int64(x.Lo)}
 		err := s.reader.rows(ctx, func(r *sql.Rows) error {
@@ -260,13 +278,19 @@ func (s *Store) settledSpans(ctx context.Context, topic int64, most int) ([]span
 	return spans, nil
 }
 
-// remove deletes messages and counts them off their sessions. It gives how many still belonged to one.
+// remove deletes messages from the table and counts them off their sessions, and sees to it that nobody is woken for those
+// of the journal that are dead. It gives how many of the table still belonged to a session.
 func (s *Store) remove(ctx context.Context, due []span) (n int, err error) {
-	if len(due) == 0 {
+	if len(due)+len(s.silenced) == 0 {
 		return 0, nil
 	}
 	err = s.writer.do(ctx, bite, func(db *conn) error {
 		n = 0
+		for _, w := range s.silenced {
+			if err := db.exec(`DELETE FROM push_outbox WHERE topic = ? AND seq = ?`, w.topic, int64(w.seq)); err != nil {
+				return err
+			}
+		}
 		for _, p := range due {
 			if err := db.exec(`DELETE FROM messages WHERE topic = ? AND seq BETWEEN ? AND ?`, p.topic, p.lo, p.hi); err != nil {
 				return err
@@ -288,8 +312,26 @@ func (s *Store) remove(ctx context.Context, due []span) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	s.silenced = nil
 	s.scrub.Store(true)
 	return n, nil
+}
+
+// sweepJournal takes groups out of the journal that have done their service.
+func (s *Store) sweepJournal(ctx context.Context, _ *storage.Swept) (more bool, err error) {
+	if s.journal.due(s.clock()) == 0 {
+		return false, nil
+	}
+	moved := 0
+	err = s.writer.do(ctx, bite, func(db *conn) error {
+		moved = s.journal.due(s.clock())
+		return s.move(db, moved)
+	})
+	if err != nil {
+		return false, err
+	}
+	s.scrub.Store(true)
+	return moved > 0, nil
 }
 
 // sweepIDs forgets messageIds past the dedupe window.

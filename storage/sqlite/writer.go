@@ -24,7 +24,7 @@ type writer struct {
 	pool *sql.DB
 	db   *conn         // used only by whoever has the turn
 	turn chan struct{} // holds the one token
-	full func()        // is told that the disk is full, before the jobs are tried again
+	hook hooks
 	over chan struct{} // closed by close
 
 	wrote atomic.Bool // committed something since the sweep last asked
@@ -32,6 +32,14 @@ type writer struct {
 	mu      sync.Mutex // guards the following
 	waiting []*job
 	closed  bool
+}
+
+// hooks are what the store has to do about transactions. All are called by whoever has the turn.
+type hooks struct {
+	full  func()               // the disk is full; the jobs are tried again then
+	begun func(db *conn) error // a transaction has begun
+	done  func()               // it was committed
+	lost  func()               // nobody knows whether it was
 }
 
 type job struct {
@@ -44,7 +52,7 @@ type job struct {
 // errUnknown marks a commit that failed for another reason than room: it may have happened.
 var errUnknown = errors.New("commit's outcome unknown")
 
-func newWriter(ctx context.Context, source string, full func()) (*writer, error) {
+func newWriter(ctx context.Context, source string, hook hooks) (*writer, error) {
 	pool, err := sql.Open("sqlite", source)
 	if err != nil {
 		return nil, err
@@ -54,7 +62,7 @@ func newWriter(ctx context.Context, source string, full func()) (*writer, error)
 		_ = pool.Close()
 		return nil, err
 	}
-	w := &writer{pool: pool, db: &conn{c: c, prepared: map[string]*sql.Stmt{}}, turn: make(chan struct{}, 1), full: full, over: make(chan struct{})}
+	w := &writer{pool: pool, db: &conn{c: c, prepared: map[string]*sql.Stmt{}}, turn: make(chan struct{}, 1), hook: hook, over: make(chan struct{})}
 	w.turn <- struct{}{}
 	return w, nil
 }
@@ -137,7 +145,7 @@ func (w *writer) commit(jobs []*job) {
 	err := w.transact(jobs)
 	again := len(jobs) > 1
 	if isFull(err) {
-		w.full()
+		w.hook.full()
 		again = true
 	}
 	for _, j := range jobs {
@@ -153,21 +161,24 @@ func (w *writer) transact(jobs []*job) error {
 	if err := w.db.exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
-	for _, j := range jobs {
-		if err := j.run(w.db); err != nil {
-			w.rollback()
-			return err
-		}
+	err := w.hook.begun(w.db)
+	for i := 0; i < len(jobs) && err == nil; i++ {
+		err = jobs[i].run(w.db)
 	}
-	err := w.db.exec(`COMMIT`)
-	if err == nil {
+	if err != nil {
+		w.rollback()
+		return err
+	}
+	if err = w.db.exec(`COMMIT`); err == nil {
 		w.wrote.Store(true)
+		w.hook.done()
 		return nil
 	}
 	w.rollback()
 	if isFull(err) {
 		return err
 	}
+	w.hook.lost()
 	return fmt.Errorf("%w: %w", errUnknown, err)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,12 +23,15 @@ func TestWriter_CallersWhoWaitShareACommit(t *testing.T) {
 	commits := 0
 	<-s.writer.turn // nobody gets on until all wait
 	var wg sync.WaitGroup
+	seqs := make([]uint64, callers)
 	for i := range callers {
 		wg.Go(func() {
 			got, _, err := s.Append(t.Context(), []storage.Entry{message(at, fmt.Sprint(i))})
 			if err != nil || got[0].Outcome != storage.Stored {
 				t.Errorf("append: %v, %v; want it stored", got, err)
+				return
 			}
+			seqs[i] = got[0].Seq
 		})
 	}
 	for waiting := 0; waiting < callers; {
@@ -43,6 +47,12 @@ func TestWriter_CallersWhoWaitShareACommit(t *testing.T) {
 	wg.Wait()
 	if commits != 1 {
 		t.Fatalf("%d commits for %d callers, want 1", commits, callers)
+	}
+	slices.Sort(seqs)
+	for i, seq := range seqs {
+		if seq != uint64(i)+1 {
+			t.Fatalf("seqs = %v, want 1 to %d: each sees those before it in the same transaction", seqs, callers)
+		}
 	}
 }
 
@@ -141,6 +151,7 @@ func TestClose_RefusesWhatComesAfter(t *testing.T) {
 
 func TestConn_KeepsTheStatementsOfAppendFew(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "fastport.db"), storage.Options{})
+	s.journal.most = 0 // each append moves the one before it
 	at := newTopic(t, s)
 	for n := range 70 {
 		var group []storage.Entry
