@@ -68,12 +68,10 @@ func (s *Store) append(ctx context.Context, group []storage.Entry, keys []idKey,
 func (s *Store) begin(db *conn, group []storage.Entry, left int64) *appending {
 	now := s.clock()
 	return &appending{
+		store:    s,
 		db:       db,
-		options:  s.options,
 		now:      now,
 		left:     left,
-		hints:    s.hints,
-		journal:  s.journal,
 		group:    s.journal.begin(now, group),
 		sessions: map[string]*appendSession{},
 		topics:   map[storage.Topic]*appendTopic{},
@@ -84,20 +82,18 @@ func (s *Store) begin(db *conn, group []storage.Entry, left int64) *appending {
 // appending is one group on its way into the store: everything is decided entry by entry, then written in few
 // statements.
 type appending struct {
-	db      *conn
-	options storage.Options
-	now     int64
-	left    int64 // bytes of room on the disk
+	store *Store
+	db    *conn
+	now   int64
+	left  int64 // bytes of room on the disk
 
 	sessions map[string]*appendSession
 	topics   map[storage.Topic]*appendTopic
 	ids      map[appendID]uint64 // of this group
-	hints    *idHints
-	known    map[int64]knownIDs // rows of message_ids that were read
+	known    map[int64]knownIDs  // rows of message_ids that were read
 
-	journal *journal
-	group   *group // what is to be stored
-	wakes   []any  // rows of push_outbox, flat
+	group *group // what is to be stored
+	wakes []any  // rows of push_outbox, flat
 }
 
 type appendSession struct {
@@ -106,12 +102,10 @@ type appendSession struct {
 }
 
 type appendTopic struct {
-	session     *appendSession
-	id          int64 // 0: there is none
-	head        uint64
-	subscribers int
-	fresh       *freshTopic                          // nil: nothing of this group is stored
-	origins     map[storage.Subscriber]*appendOrigin // nil: has no subscription
+	topicRow
+	session *appendSession
+	fresh   *freshTopic                          // nil: nothing of this group is stored
+	origins map[storage.Subscriber]*appendOrigin // nil: has no subscription
 }
 
 type appendOrigin struct {
@@ -156,7 +150,7 @@ func (a *appending) decide(e *storage.Entry, key idKey) (storage.Appended, error
 		return storage.Appended{Outcome: storage.NotStored}, nil
 	}
 	size := int64(len(e.Data))
-	if q := a.options.StoredBytes; q > 0 && t.session.bytes+size > q {
+	if q := a.store.options.StoredBytes; q > 0 && t.session.bytes+size > q {
 		return storage.Appended{Err: storage.ErrQuota}, nil
 	}
 	cost := 2*size + 2*pageSize // in the WAL and in the file
@@ -167,7 +161,7 @@ func (a *appending) decide(e *storage.Entry, key idKey) (storage.Appended, error
 	t.session.bytes += size
 	t.head++
 	if t.fresh == nil {
-		t.fresh = a.journal.topic(t.id, e.Topic)
+		t.fresh = a.store.journal.topic(t.id, e.Topic)
 	}
 	if origin != nil {
 		origin.settled.Add(t.head, t.head)
@@ -181,29 +175,40 @@ func (a *appending) decide(e *storage.Entry, key idKey) (storage.Appended, error
 	return storage.Appended{Outcome: storage.Stored, Seq: t.head}, nil
 }
 
-// topic reads a topic and its session, once a group.
+// topic looks a topic and its session up, once a group.
 func (a *appending) topic(at storage.Topic) (*appendTopic, error) {
 	if t := a.topics[at]; t != nil {
 		return t, nil
 	}
-	t := &appendTopic{session: &appendSession{}}
+	session, err := a.session(at.Session)
+	if err != nil {
+		return nil, err
+	}
+	row, err := a.store.topicRow(a.db, at)
+	if err != nil {
+		return nil, err
+	}
+	t := &appendTopic{topicRow: row, session: session}
+	t.head = a.store.journal.head(t.id, t.head)
+	a.topics[at] = t
+	return t, nil
+}
+
+// session reads a session, once a group.
+func (a *appending) session(id string) (*appendSession, error) {
+	if ss := a.sessions[id]; ss != nil {
+		return ss, nil // with what this group has added
+	}
+	ss := &appendSession{}
 	var expires int64
-	err := a.db.row(`SELECT s.expires_at, u.bytes, coalesce(t.id, 0), coalesce(t.head, 0), coalesce(t.subscribers, 0)
-		FROM sessions s JOIN usage u ON u.session = s.id LEFT JOIN topics t ON t.session = s.id AND t.name = ? WHERE s.id = ?`,
-		at.Name, at.Session).Scan(&expires, &t.session.bytes, &t.id, &t.head, &t.subscribers)
+	err := a.db.row(`SELECT s.expires_at, u.bytes FROM sessions s JOIN usage u ON u.session = s.id WHERE s.id = ?`, id).Scan(&expires, &ss.bytes)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
-	t.session.live = err == nil && (expires == 0 || a.now < expires)
-	if known := a.sessions[at.Session]; known != nil {
-		t.session = known // with what this group has added
-	} else {
-		t.session.bytes += a.journal.stored(at.Session)
-		a.sessions[at.Session] = t.session
-	}
-	t.head = a.journal.head(t.id, t.head)
-	a.topics[at] = t
-	return t, nil
+	ss.live = err == nil && (expires == 0 || a.now < expires)
+	ss.bytes += a.store.journal.stored(id)
+	a.sessions[id] = ss
+	return ss, nil
 }
 
 // repeat is the seq under which a message is known already, or 0.
@@ -212,7 +217,7 @@ func (a *appending) repeat(topic int64, key idKey) (uint64, error) {
 	if seq := a.ids[id]; seq > 0 {
 		return seq, nil
 	}
-	row := a.hints.row(id)
+	row := a.store.hints.row(id)
 	if row == 0 {
 		return 0, nil
 	}
@@ -231,7 +236,7 @@ func (a *appending) repeat(topic int64, key idKey) (uint64, error) {
 		}
 		a.known[row] = known
 	}
-	if a.now >= known.stored+millis(a.options.DedupeWindow) {
+	if a.now >= known.stored+millis(a.store.options.DedupeWindow) {
 		return 0, nil
 	}
 	return known.ids[id], nil
@@ -276,7 +281,7 @@ func (a *appending) write() error {
 		return err
 	}
 	if err := a.db.exec(`INSERT INTO message_ids (id, stored_at, ids) VALUES (?, ?, ?)`,
-		a.hints.add(a.ids), a.now, appendIDs(make([]byte, 0, len(a.ids)*(keySize+8)), a.ids)); err != nil {
+		a.store.hints.add(a.ids), a.now, appendIDs(make([]byte, 0, len(a.ids)*(keySize+8)), a.ids)); err != nil {
 		return err
 	}
 	for _, t := range a.topics {
@@ -290,6 +295,6 @@ func (a *appending) write() error {
 			}
 		}
 	}
-	a.journal.add(a.group)
+	a.store.journal.add(a.group)
 	return nil
 }

@@ -127,6 +127,7 @@ func (s *Store) dropSession(db *conn, id string) (topics []int64, err error) {
 	if err := db.exec(`DELETE FROM sessions WHERE id = ?`, id); err != nil { // and by reference what is its own
 		return nil, err
 	}
+	clear(s.topics)
 	return append(topics, s.journal.leave(id)...), nil
 }
 

@@ -139,9 +139,10 @@ func (s *Store) move(db *conn, until int) error {
 	}
 	// FAIL: any error rolls the transaction back, so the statement need not keep a copy of each page to undo itself.
 	err := db.insert(`INSERT OR FAIL INTO messages (topic, seq, expires_at, stored_at, timestamp, message_id, origin, hash, data) VALUES `, 9, rows)
-	for id, head := range heads {
+	for t, head := range heads {
+		delete(s.topics, t.name)
 		if err == nil {
-			err = db.exec(`UPDATE topics SET head = ? WHERE id = ?`, int64(head), id)
+			err = db.exec(`UPDATE topics SET head = ? WHERE id = ?`, int64(head), t.id)
 		}
 	}
 	for session, u := range usage {
@@ -160,14 +161,14 @@ func (s *Store) move(db *conn, until int) error {
 }
 
 // leaving is what groups leave behind when they go.
-func (j *journal) leaving(groups []*group) (alive []ref, heads map[int64]uint64, usage map[string]freshUsage) {
-	heads, usage = map[int64]uint64{}, map[string]freshUsage{}
+func (j *journal) leaving(groups []*group) (alive []ref, heads map[*freshTopic]uint64, usage map[string]freshUsage) {
+	heads, usage = map[*freshTopic]uint64{}, map[string]freshUsage{}
 	j.mu.RLock()
 	defer j.mu.RUnlock()
 	for _, g := range groups {
 		for i := range g.entries {
 			e := &g.entries[i]
-			heads[e.topic.id] = e.seq
+			heads[e.topic] = e.seq
 			if e.dead {
 				continue
 			}

@@ -40,7 +40,11 @@ type Store struct {
 	hints  *idHints
 
 	journal *journal
-	unsure  bool // the journal may not be what its table holds; owned by whoever has the writer's turn
+
+	// Owned by whoever has the writer's turn.
+	topics knownTopics
+	begins bool // a transaction has begun, and is not committed
+	unsure bool // the journal may not be what its table holds
 
 	// Owned by the sweep.
 	sweeping  sync.Mutex
@@ -72,7 +76,7 @@ func open(ctx context.Context, path string, o storage.Options) (_ *Store, err er
 		o.DedupeWindow = protocol.DedupeWindow
 	}
 	o.Audits = cmp.Or(o.Audits, storage.AuditMost)
-	s := &Store{options: o, now: time.Now, hints: newIDHints(), journal: newJournal()}
+	s := &Store{options: o, now: time.Now, hints: newIDHints(), journal: newJournal(), topics: knownTopics{}}
 	if path, err = makePlace(path); err != nil {
 		return nil, err
 	}
@@ -134,8 +138,12 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	return s.hints.load(ctx, db)
 }
 
-// begun sees to the journal when a transaction begins.
+// begun sees to what is known by heart when a transaction begins.
 func (s *Store) begun(db *conn) error {
+	if s.begins {
+		clear(s.topics) // the last one failed, and what it read may have been its own
+	}
+	s.begins = true
 	s.journal.next = change{}
 	if !s.unsure {
 		return nil
@@ -148,8 +156,9 @@ func (s *Store) begun(db *conn) error {
 	return nil
 }
 
-// done sees to the journal when a transaction was committed.
+// done is told that a transaction was committed.
 func (s *Store) done() {
+	s.begins = false
 	s.dirty.add(s.journal.commit()...) // settled on their way, perhaps
 }
 

@@ -64,6 +64,7 @@ func (s *Store) subscribe(db *conn, sub storage.Subscriber, at storage.Topic, at
 	if err != nil {
 		return out, nil, err
 	}
+	delete(s.topics, at)
 	return out, nil, db.exec(`UPDATE topics SET subscribers = subscribers + 1 WHERE id = ?`, id)
 }
 
@@ -108,6 +109,7 @@ func (s *Store) Unsubscribe(ctx context.Context, sub storage.Subscriber, at stor
 
 // left counts a subscriber less. The topic stays, because its head must never fall; one that never had a message need not.
 func (s *Store) left(db *conn, topic int64) error {
+	clear(s.topics)
 	err := db.exec(`UPDATE topics SET subscribers = subscribers - 1 WHERE id = ?`, topic)
 	if err != nil || s.journal.head(topic, 0) > 0 {
 		return err
