@@ -16,11 +16,15 @@ func TestStore(t *testing.T) { harness(func(*Store) {}).Run(t) }
 
 // The journal hides the tables from short tests, so these begin where it ends.
 func TestStore_SweepsMoveEverything(t *testing.T) {
-	harness(func(s *Store) { s.journal.stay = 0 }).Run(t)
+	h := harness(func(s *Store) { s.journal.stay = 0 })
+	h.Place = nil // TestStore kills and reopens
+	h.Run(t)
 }
 
 func TestStore_AppendsMoveTheOldest(t *testing.T) {
-	harness(func(s *Store) { s.journal.most = 300 }).Run(t)
+	h := harness(func(s *Store) { s.journal.most = 300 })
+	h.Place = nil // TestStore kills and reopens
+	h.Run(t)
 }
 
 func harness(prepare func(*Store)) storagetest.Harness {
