@@ -35,6 +35,17 @@ func (c *Catalog) Authenticate(ctx context.Context, name, password string, from 
 	return r.session, nil
 }
 
+// Remembered is Authenticate for a password that is remembered as right, of a session that may be used. It does not
+// wait. False: Authenticate has the answer.
+func (c *Catalog) Remembered(name, password string) (storage.Session, bool) {
+	r, ok := c.remembered(name, password)
+	if !ok || r.usable() != nil {
+		return storage.Session{}, false
+	}
+	c.checks.Count(checkResult(nil))
+	return r.session, true
+}
+
 // AuthorizeOwner checks the password and the secretKey, for what only a session's owner may do: also to one that is
 // suspended or has expired. Errors as Authenticate's, without the last two of the session.
 func (c *Catalog) AuthorizeOwner(ctx context.Context, name, password, secretKey string, from netip.Addr) (storage.Session, error) {
@@ -74,10 +85,8 @@ func (c *Catalog) prove(ctx context.Context, name, password string, from netip.A
 	}
 	// A verdict is not an answer: the session may have changed while others waited for it. So everyone looks again.
 	for range 5 {
-		if r, ok := c.rows.fresh(name); ok {
-			if good, known := c.verdicts.look(c.verdicts.of(r, name, password)); known && good {
-				return r, nil
-			}
+		if r, ok := c.remembered(name, password); ok {
+			return r, nil
 		}
 		// The epoch parts what was asked before a change from what is asked after it.
 		m := c.verdicts.mac(c.rows.now(), "flight", name, password)
@@ -87,6 +96,16 @@ func (c *Catalog) prove(ctx context.Context, name, password string, from netip.A
 		}
 	}
 	return row{}, errChanging
+}
+
+// remembered finds a session whose row is fresh, and whose password is known to be this.
+func (c *Catalog) remembered(name, password string) (row, bool) {
+	r, ok := c.rows.fresh(name)
+	if !ok {
+		return row{}, false
+	}
+	good, known := c.verdicts.look(c.verdicts.of(r, name, password))
+	return r, known && good
 }
 
 // check reads the session's row and settles whether the password is its own.

@@ -13,7 +13,7 @@ var (
 )
 
 // Text takes one text frame. Hot frames (publish, ack, ping) are done with when it returns; cold ones, which ask the
-// store, go on in the background while the connection's next frames wait.
+// store or wait for the backplane, go on in the background while the connection's next frames wait.
 func (c *Conn) Text(frame []byte) (wait bool) {
 	f := c.node.frames.Get().(*protocol.ClientFrame)
 	defer c.node.frames.Put(f)
@@ -59,9 +59,18 @@ func (c *Conn) take(f *protocol.ClientFrame) (wait bool) {
 	case protocol.TypeInit:
 		c.begun = true
 		l := initOf(f)
+		if l.client == "" && l.user == "" {
+			if row, ok := c.node.catalog.Remembered(l.session, l.password); ok {
+				c.enter(c.node.background, row, l) // asks neither store nor backplane
+				return false
+			}
+		}
 		return c.cold(func(ctx context.Context) { c.login(ctx, l) })
 	case protocol.TypeSubscribe:
 		topic := string(f.Topic)
+		if c.subscriber == nil {
+			return c.join(topic)
+		}
 		return c.cold(func(ctx context.Context) { c.subscribe(ctx, topic) })
 	case protocol.TypeUnsubscribe:
 		topic := string(f.Topic)

@@ -22,15 +22,20 @@ func initOf(f *protocol.ClientFrame) initFrame {
 		user: string(f.UserID), version: min(max(f.Protocol, protocol.Version1), protocol.Version2)}
 }
 
-// login answers init: it checks the password, takes an older connection of the same clientId over, and attaches what
-// the subscriber holds.
+// login answers init: it checks the password, and lets the connection in.
 func (c *Conn) login(ctx context.Context, l initFrame) {
-	f := &protocol.ClientFrame{Type: protocol.TypeInit}
 	row, err := c.node.catalog.Authenticate(ctx, l.session, l.password, c.from)
 	if err != nil {
-		c.fail(f, err)
+		c.fail(&protocol.ClientFrame{Type: protocol.TypeInit}, err)
 		return
 	}
+	c.enter(ctx, row, l)
+}
+
+// enter lets a connection in whose password was right: it takes an older one of the same clientId over, and attaches
+// what the subscriber holds. For one that is nobody's it does not wait.
+func (c *Conn) enter(ctx context.Context, row storage.Session, l initFrame) {
+	f := &protocol.ClientFrame{Type: protocol.TypeInit}
 	c.client, c.user, c.version = l.client, l.user, l.version
 	for {
 		t := c.node.tenant(row)

@@ -10,28 +10,50 @@ import (
 	"github.com/fastport/fastport/storage"
 )
 
-// fencePatience is how long a subscribe waits for the backplane.
-const fencePatience = 3 * time.Second
-
-// subscribe answers subscribe. A held topic keeps its position.
-func (c *Conn) subscribe(ctx context.Context, topic string) {
+// join answers subscribe for one that is nobody: its feed has no row. It waits for the backplane alone, in the
+// background, and only where that does not answer at once.
+func (c *Conn) join(topic string) (wait bool) {
 	f := &protocol.ClientFrame{Type: protocol.TypeSubscribe, Topic: []byte(topic)}
-	done := NewPacket(false, 96, (&protocol.ServerFrame{Type: protocol.TypeSubscribeResponse, Success: true, Topic: f.Topic}).Append)
-	s := c.subscriber
-	if s != nil {
-		// Also for a held topic: another connection of the user may be leaving it.
-		leave, err := c.node.turns.take(ctx, turn{c.tenant.id, s.key})
-		if err != nil {
-			c.refuse(f, errStore)
-			return
+	fd := c.feed(topic)
+	if fd == nil {
+		if c.full(f) {
+			return false
 		}
-		defer leave()
-		if c.closed.Load() {
-			return // taken over while it waited
+		t := c.tenant.topic(f.Topic)
+		if t == nil {
+			c.refuse(f, errSessionGone)
+			return false
+		}
+		if fd = c.follow(t, nil, 0); fd == nil {
+			return false
 		}
 	}
+	e := c.enterFence(fd, f)
+	select {
+	case err := <-e.fenced:
+		e.end(err)
+		return false
+	default:
+		return c.cold(e.wait)
+	}
+}
+
+// subscribe answers subscribe for a durable subscriber. A held topic keeps its position.
+func (c *Conn) subscribe(ctx context.Context, topic string) {
+	f := &protocol.ClientFrame{Type: protocol.TypeSubscribe, Topic: []byte(topic)}
+	s := c.subscriber
+	// Also for a held topic: another connection of the user may be leaving it.
+	leave, err := c.node.turns.take(ctx, turn{c.tenant.id, s.key})
+	if err != nil {
+		c.refuse(f, errStore)
+		return
+	}
+	defer leave()
+	if c.closed.Load() {
+		return // taken over while it waited
+	}
 	if fd := c.feed(topic); fd != nil {
-		if s != nil && s.scattered() {
+		if s.scattered() {
 			// Another connection of the user may have left the topic through another node: then this is a new subscription.
 			row, err := c.node.store.Subscribe(ctx, s.key, fd.topic.stored(), false)
 			if err != nil {
@@ -41,74 +63,99 @@ func (c *Conn) subscribe(ctx context.Context, topic string) {
 			c.node.drainAll(ctx, fd.topic, row)
 			fd.sub.union(row)
 		}
-		c.passFence(ctx, fd, f, done)
+		c.enterFence(fd, f).wait(ctx)
 		return
 	}
-	if c.topics() >= c.node.cfg.MaxTopics {
-		c.refuse(f, protocol.Errorf(protocol.QuotaExceeded, "this connection has its full number of topics"))
+	if c.full(f) {
 		return
 	}
-	var row storage.Subscription
-	if s != nil {
-		var err error
-		if row, err = c.node.store.Subscribe(ctx, s.key, storage.Topic{Session: c.tenant.id, Name: topic}, false); err != nil {
-			c.refuse(f, subscribeRefusal(err))
-			return
-		}
-		c.node.observe(row.Epoch)
-		if at, held := c.held[topic]; held && row.Attach > at {
-			c.stop(protocol.CloseTakenOver, "taken over by a newer connection") // while this one was busy
-			return
-		}
-		delete(c.held, topic)
+	row, err := c.node.store.Subscribe(ctx, s.key, storage.Topic{Session: c.tenant.id, Name: topic}, false)
+	if err != nil {
+		c.refuse(f, subscribeRefusal(err))
+		return
 	}
+	c.node.observe(row.Epoch)
+	if at, held := c.held[topic]; held && row.Attach > at {
+		c.stop(protocol.CloseTakenOver, "taken over by a newer connection") // while this one was busy
+		return
+	}
+	delete(c.held, topic)
 	t := c.tenant.topic(f.Topic)
 	if t == nil {
 		c.refuse(f, errSessionGone)
 		return
 	}
-	var sub *subscription
-	if s != nil {
-		c.node.drainAll(ctx, t, row)
-		sub = c.tenant.acquire(s, row)
-	}
-	if fd := c.follow(t, sub, row.Head); fd != nil {
-		c.passFence(ctx, fd, f, done)
+	c.node.drainAll(ctx, t, row)
+	if fd := c.follow(t, c.tenant.acquire(s, row), row.Head); fd != nil {
+		c.enterFence(fd, f).wait(ctx)
 	}
 }
 
-// passFence opens a feed in the channel's order, the answer before its first message.
-func (c *Conn) passFence(ctx context.Context, fd *feed, f *protocol.ClientFrame, answer *Packet) {
-	fenced := make(chan error, 1)
-	var told atomic.Bool
+// full refuses f where the connection follows as many topics as it may.
+func (c *Conn) full(f *protocol.ClientFrame) bool {
+	c.mu.Lock()
+	topics := len(c.feeds)
+	c.mu.Unlock()
+	if topics < c.node.cfg.MaxTopics {
+		return false
+	}
+	c.refuse(f, protocol.Errorf(protocol.QuotaExceeded, "this connection has its full number of topics"))
+	return true
+}
+
+// fencePatience is how long a subscribe waits for the backplane.
+const fencePatience = 3 * time.Second
+
+// entrance is a feed on its way behind the fence, from where on it gets its topic's messages in the channel's order. The
+// answer goes out before the first of them.
+type entrance struct {
+	conn   *Conn
+	feed   *feed
+	ask    *protocol.ClientFrame
+	answer *Packet
+	told   atomic.Bool
+	fenced chan error
+}
+
+func (c *Conn) enterFence(fd *feed, ask *protocol.ClientFrame) *entrance {
+	e := &entrance{conn: c, feed: fd, ask: ask, fenced: make(chan error, 1)}
+	e.answer = NewPacket(false, 96, (&protocol.ServerFrame{Type: protocol.TypeSubscribeResponse, Success: true, Topic: ask.Topic}).Append)
 	fd.topic.fence(func(err error) {
 		if err == nil {
-			if !told.Swap(true) {
-				c.send(LaneControl, answer)
-			}
-			fd.open()
+			e.open()
 		}
-		fenced <- err
+		e.fenced <- err
 	})
+	return e
+}
+
+func (e *entrance) open() {
+	if !e.told.Swap(true) {
+		e.conn.send(LaneControl, e.answer)
+	}
+	e.feed.open()
+}
+
+// wait waits for the backplane, and ends what it does not let in.
+func (e *entrance) wait(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, fencePatience)
 	defer cancel()
-	var err error
 	select {
-	case err = <-fenced:
+	case err := <-e.fenced:
+		e.end(err)
 	case <-ctx.Done():
-		err = ctx.Err()
+		e.end(ctx.Err())
 	}
+}
+
+func (e *entrance) end(err error) {
 	switch {
 	case err == nil:
-	case fd.sub != nil:
-		// The row is committed: the store alone keeps the promise, until the backplane is back.
-		if !told.Swap(true) {
-			c.send(LaneControl, answer)
-		}
-		fd.open()
-	case !told.Swap(true):
-		c.unfollow(fd)
-		c.refuse(f, errRoutes)
+	case e.feed.sub != nil:
+		e.open() // the row is committed: the store alone keeps the promise, until the backplane is back
+	case !e.told.Swap(true):
+		e.conn.unfollow(e.feed)
+		e.conn.refuse(e.ask, errRoutes)
 	}
 }
 
@@ -134,13 +181,6 @@ func (c *Conn) unsubscribe(ctx context.Context, topic string) {
 		c.unfollow(fd)
 	}
 	c.answer(LaneControl, &protocol.ServerFrame{Type: protocol.TypeUnsubscribeResponse, Success: true, Topic: f.Topic})
-}
-
-// topics counts the connection's subscriptions.
-func (c *Conn) topics() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.feeds)
 }
 
 func subscribeRefusal(err error) *protocol.Error {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ type mac [sha256.Size]byte
 // verdicts remembers which passwords were right and which were wrong, so that a reconnect storm costs no hashing.
 // What is remembered is for one version of one session: after any change it is never asked for again.
 type verdicts struct {
-	key []byte
+	hashes sync.Pool // of *keyed
 
 	mu    sync.Mutex // guards the following
 	byMAC map[mac]verdict
@@ -36,24 +37,34 @@ type verdict struct {
 	until time.Time
 }
 
+// keyed is a hash under the key, and what it takes at once.
+type keyed struct {
+	hash.Hash
+	text []byte
+}
+
 func newVerdicts() *verdicts {
 	key := make([]byte, sha256.Size)
 	rand.Read(key)
-	return &verdicts{key: key, byMAC: map[mac]verdict{}}
+	v := &verdicts{byMAC: map[mac]verdict{}}
+	v.hashes.New = func() any { return &keyed{Hash: hmac.New(sha256.New, key)} }
+	return v
 }
 
 // mac hashes parts, each behind its length.
-func (v *verdicts) mac(number uint64, parts ...string) mac {
-	h := hmac.New(sha256.New, v.key)
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], number)
-	h.Write(b[:])
+func (v *verdicts) mac(number uint64, parts ...string) (m mac) {
+	h := v.hashes.Get().(*keyed)
+	defer v.hashes.Put(h)
+	h.text = binary.BigEndian.AppendUint64(h.text[:0], number)
 	for _, part := range parts {
-		binary.BigEndian.PutUint64(b[:], uint64(len(part)))
-		h.Write(b[:])
-		h.Write([]byte(part))
+		h.text = binary.BigEndian.AppendUint64(h.text, uint64(len(part)))
+		h.text = append(h.text, part...)
 	}
-	return mac(h.Sum(nil))
+	h.Reset()
+	h.Write(h.text)
+	clear(h.text) // there is a password in it
+	h.Sum(m[:0])
+	return m
 }
 
 // of names a password for one version of a session, or, where r has none, for a name that nobody has.
