@@ -116,13 +116,13 @@ func (d *pollDoor) finish() {
 // accept takes the connections that wait. False: there are no more now.
 func (d *pollDoor) accept(fd uintptr) bool {
 	for !d.ended.Load() {
-		nfd, peer, err := unix.Accept4(int(fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		nfd, peer, err := syscall.Accept4(int(fd), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC) // x/sys asks the socket more
 		switch err {
 		case nil:
 			d.greet(nfd, addrOf(peer))
-		case unix.EAGAIN:
+		case syscall.EAGAIN:
 			return false
-		case unix.EINTR, unix.ECONNABORTED:
+		case syscall.EINTR, syscall.ECONNABORTED:
 		default:
 			d.srv.cfg.Logger.Debug("accepting a connection failed", slog.String("error", err.Error()))
 			return true
@@ -171,11 +171,11 @@ func connOf(fd int) (net.Conn, error) {
 	return nc, nil
 }
 
-func addrOf(peer unix.Sockaddr) netip.Addr {
+func addrOf(peer syscall.Sockaddr) netip.Addr {
 	switch a := peer.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrFrom4(a.Addr)
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrFrom16(a.Addr).Unmap()
 	}
 	return netip.Addr{}
