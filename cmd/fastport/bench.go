@@ -22,7 +22,7 @@ With --rate a message's time counts from when it was due, so a broker that stall
 Without, each publisher keeps --window messages on their way, which finds the highest rate; latency is that of a full queue then.
 Interrupted, it ends early and reports. It fails (exit code 1) where a message of qos 1 was lost, came twice or out of order.
 
-The broker's own limits hold here too: raise CONNECTION_RATE_LIMIT (connections a minute from one address) for many clients.
+The broker's own limits hold here too: raise CONNECTION_RATE_LIMIT (connections a second from one address) for many clients.
 A broker that lets operators alone make sessions wants FASTPORT_ADMIN_PASS.`,
 		examples: `fastport bench                                    # ten pairs, as fast as acks come
 fastport bench --rate 5000                        # latency at a rate

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // benched runs a benchmark of a real broker, which must find it all well, and returns what it found.
@@ -102,7 +104,7 @@ func TestBench_InterruptedItReports(t *testing.T) {
 
 func TestBench_CountsWhatIsLostTwiceAndOutOfOrder(t *testing.T) {
 	b := &benchmark{pairs: 1, qos: 1}
-	l := &tally{started: time.Now(), sources: []*source{{acked: 6}}, streams: []*stream{{}}}
+	l := &tally{started: time.Now(), sources: []*source{{acked: numbers{next: 6}}}, streams: []*stream{{}}}
 	l.end.Store(int64(time.Hour))
 	payload := make([]byte, stampSize)
 	for _, number := range []uint64{0, 1, 3, 2, 2, 5} {
@@ -123,14 +125,78 @@ func TestBench_CountsWhatIsLostTwiceAndOutOfOrder(t *testing.T) {
 	}
 }
 
+func TestBench_CountsWhatIsLostByItsNumber(t *testing.T) {
+	b := &benchmark{pairs: 1, fanout: 2, qos: 1}
+	l := &tally{started: time.Now(), sources: []*source{{}}, streams: []*stream{{}, {}}}
+	for _, number := range []uint64{0, 2, 1, 4, 5} { // 3 was refused
+		l.ack(l.sources[0], number, 0)
+	}
+	payload := make([]byte, stampSize)
+	for i, numbers := range [][]uint64{{0, 1, 3, 4, 5}, {0, 1, 2, 3}} {
+		for _, number := range numbers {
+			stamp(payload, 0, number)
+			l.take(l.streams[i], payload)
+		}
+	}
+	// The first lacks 2, and the second 4 and 5, though what came of 3 makes up for it in number.
+	if r := b.result(l); r.Lost != 3 || r.Acked != 5 || r.Delivered != 9 {
+		t.Errorf("%+v: want 3 lost of 5 that were acked, with 9 delivered", r)
+	}
+}
+
+func TestBench_InterruptedItWaitsForNothingThatIsNotDue(t *testing.T) {
+	_, here := newPlace(t).broker()
+	r := here.start("bench", "--pairs", "50", "--rate", "1", "--duration", "1h", "--warmup", "0s") // the last of them begins after 49 s
+	r.tells("delivered")
+	began := time.Now()
+	if code := r.interrupt(); code != exitOK {
+		t.Errorf("exit code %d, printed %q, told %q", code, r.out.String(), r.told.String())
+	}
+	if took := time.Since(began); took > 40*time.Second {
+		t.Errorf("it ended %v after it was interrupted", took)
+	}
+}
+
 func TestBench_SaysWhatToDo(t *testing.T) {
 	_, here := newPlace(t).broker("ADMIN_PASS=a long enough sentence", "SESSION_CREATION=admin")
 	here.fails("set FASTPORT_ADMIN_PASS", "bench")
 	here.fails("nothing answers at", "bench", "--url", "http://127.0.0.1:1")
+	_, narrow := newPlace(t).broker("CONNECTION_RATE_LIMIT=1")
+	r := narrow.start("bench", "--pairs", "30")
+	if code := r.wait(); code != exitFailure || !strings.Contains(r.told.String(), "takes no more connections from this address for now: its operator may raise CONNECTION_RATE_LIMIT") {
+		t.Errorf("too many connections: exit %d, said %q", code, r.told.String())
+	}
 	for _, args := range []string{"--pairs 0", "--rate -1", "--qos 2", "--size 3", "--duration 0s", "--window 0", "--url ftp://h", "surplus"} {
 		code, _, told := call(t, nil, "", strings.Fields("bench "+args)...)
 		if code != exitUsage || told == "" {
 			t.Errorf("bench %s: exit %d, said %q; want %d and why", args, code, told, exitUsage)
 		}
 	}
+}
+
+func TestNumbers_AreSetsInWhateverOrderTheyCome(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var sets [2]numbers
+		model := [2]map[uint64]bool{{}, {}}
+		for i := range sets {
+			for _, n := range rapid.SliceOf(rapid.Uint64Range(0, 20)).Draw(t, "numbers") {
+				if fresh, _ := sets[i].add(n); fresh == model[i][n] {
+					t.Fatalf("%d is fresh: %v", n, fresh)
+				}
+				model[i][n] = true
+			}
+			if got := sets[i].count(); got != uint64(len(model[i])) {
+				t.Fatalf("count = %d, want %d", got, len(model[i]))
+			}
+		}
+		want := uint64(0)
+		for n := range model[0] {
+			if !model[1][n] {
+				want++
+			}
+		}
+		if got := sets[0].without(&sets[1]); got != want {
+			t.Fatalf("%v without %v = %d, want %d", model[0], model[1], got, want)
+		}
+	})
 }

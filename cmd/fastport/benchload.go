@@ -32,7 +32,7 @@ const (
 
 // open makes the session and connects everybody.
 func (b *benchmark) open(ctx context.Context, e *env, told io.Writer) (l *benchLoad, err error) {
-	l = &benchLoad{b: b, tally: &tally{}}
+	l = &benchLoad{b: b, tally: &tally{stopped: make(chan struct{})}}
 	key := e2ee.NewKey()
 	l.at = profile{URL: b.url, Session: "bench-" + rand.Text()[:10], Password: newPassword(), Key: key.Base64()}
 	l.api = reachable(ctx, b.url)
@@ -185,6 +185,7 @@ func (l *benchLoad) publish(ctx context.Context, c *client.Client, i int) {
 	}
 	type sent struct {
 		receipt *client.Receipt
+		number  uint64
 		due     time.Duration
 	}
 	room, waiting := make(chan struct{}, l.b.window), make(chan sent, l.b.window)
@@ -201,7 +202,7 @@ func (l *benchLoad) publish(ctx context.Context, c *client.Client, i int) {
 			if err != nil {
 				t.fail(err)
 			} else {
-				t.ack(t.sources[i], s.due)
+				t.ack(t.sources[i], s.number, s.due)
 			}
 			<-room
 		}
@@ -210,7 +211,7 @@ func (l *benchLoad) publish(ctx context.Context, c *client.Client, i int) {
 	defer close(waiting)
 	for number := uint64(0); ; number++ {
 		due := l.due(i, number)
-		time.Sleep(min(due, t.until()) - t.now())
+		t.await(min(due, t.until()))
 		select {
 		case room <- struct{}{}:
 		case <-ctx.Done():
@@ -232,7 +233,7 @@ func (l *benchLoad) publish(ctx context.Context, c *client.Client, i int) {
 			return
 		}
 		t.published.Add(1)
-		waiting <- sent{r, due}
+		waiting <- sent{r, number, due}
 	}
 }
 

@@ -23,7 +23,8 @@ func stamp(payload []byte, due time.Duration, number uint64) {
 type tally struct {
 	started time.Time
 	begin   time.Duration
-	end     atomic.Int64 // a time.Duration; earlier where somebody interrupts
+	end     atomic.Int64  // a time.Duration; earlier where somebody interrupts
+	stopped chan struct{} // closed where somebody does
 
 	published, failed, unsent atomic.Uint64 // in all
 	fault                     atomic.Pointer[error]
@@ -41,18 +42,65 @@ type timing struct {
 // source is one publisher.
 type source struct {
 	timing
-	acked uint64
+	acked numbers
 }
 
 // stream is what one subscriber got of its publisher.
 type stream struct {
 	timing
-	next    uint64              // the number after the highest that came
-	missing map[uint64]struct{} // lower ones that did not
-	late    uint64              // of which so many came after all, out of order
+	got     numbers
+	late    uint64 // so many came after a higher one
 	doubled uint64
 	foreign uint64 // no messages of this benchmark
-	got     uint64
+}
+
+// numbers is a set of messages' numbers, which come mostly in their order.
+type numbers struct {
+	next    uint64              // the one above the highest
+	missing map[uint64]struct{} // lower ones that are not in it
+}
+
+// add puts a number in. It is fresh where it was not there before, and late where a higher one was.
+func (s *numbers) add(number uint64) (fresh, late bool) {
+	if number >= s.next {
+		for n := s.next; n < number; n++ {
+			if s.missing == nil {
+				s.missing = make(map[uint64]struct{})
+			}
+			s.missing[n] = struct{}{}
+		}
+		s.next = number + 1
+		return true, false
+	}
+	_, late = s.missing[number]
+	delete(s.missing, number)
+	return late, late
+}
+
+func (s *numbers) has(number uint64) bool {
+	_, missing := s.missing[number]
+	return number < s.next && !missing
+}
+
+func (s *numbers) count() uint64 { return s.next - uint64(len(s.missing)) }
+
+// without is how many numbers of s are not in other.
+func (s *numbers) without(other *numbers) (n uint64) {
+	for number := range other.missing {
+		if s.has(number) {
+			n++
+		}
+	}
+	if s.next <= other.next {
+		return n
+	}
+	n += s.next - other.next
+	for number := range s.missing {
+		if number >= other.next {
+			n--
+		}
+	}
+	return n
 }
 
 // now is the benchmark's clock.
@@ -61,8 +109,25 @@ func (t *tally) now() time.Duration { return time.Since(t.started) }
 // until is when the measured time ends.
 func (t *tally) until() time.Duration { return time.Duration(t.end.Load()) }
 
-// stop ends the measured time now, if it is not over.
-func (t *tally) stop() { t.end.Store(min(t.end.Load(), int64(t.now()))) }
+// stop ends the measured time now, if it is not over, and whatever waits for a message to be due.
+func (t *tally) stop() {
+	t.end.Store(min(t.end.Load(), int64(t.now())))
+	close(t.stopped)
+}
+
+// await returns at a time of the clock, or when the measured time was ended.
+func (t *tally) await(at time.Duration) {
+	wait := at - t.now()
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.stopped:
+	}
+}
 
 // add counts one that was due at a time and is there now.
 func (t *tally) add(to *timing, due time.Duration) {
@@ -88,16 +153,15 @@ func (t *tally) skip(n uint64) { t.unsent.Add(n) }
 func (t *tally) lost() (n uint64) {
 	each := len(t.streams) / len(t.sources)
 	for i, s := range t.streams {
-		owed, got := t.sources[i/each].count(), s.count()
-		n += owed - min(owed, got)
+		n += t.sources[i/each].lost(s)
 	}
 	return n
 }
 
 // ack takes in that one of a publisher's messages, which was due at a time, is acked.
-func (t *tally) ack(p *source, due time.Duration) {
+func (t *tally) ack(p *source, number uint64, due time.Duration) {
 	p.mu.Lock()
-	p.acked++
+	p.acked.add(number)
 	p.mu.Unlock()
 	t.add(&p.timing, due)
 }
@@ -120,36 +184,35 @@ func (t *tally) take(s *stream, payload []byte) {
 func (s *stream) see(number uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch _, missed := s.missing[number]; {
-	case number >= s.next:
-		for n := s.next; n < number; n++ {
-			if s.missing == nil {
-				s.missing = make(map[uint64]struct{})
-			}
-			s.missing[n] = struct{}{}
-		}
-		s.next = number + 1
-	case missed:
-		delete(s.missing, number)
-		s.late++
-	default:
+	fresh, late := s.got.add(number)
+	switch {
+	case !fresh:
 		s.doubled++
-		return false
+	case late:
+		s.late++
 	}
-	s.got++
-	return true
+	return fresh
+}
+
+// lost is how many of its acked messages a subscriber has not got.
+func (p *source) lost(s *stream) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return p.acked.without(&s.got)
 }
 
 func (p *source) count() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.acked
+	return p.acked.count()
 }
 
 func (s *stream) count() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.got
+	return s.got.count()
 }
 
 func (t *timing) addTo(h *verify.Histogram) {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
+
+	"github.com/gobwas/ws"
 
 	"github.com/fastport/fastport/client"
 	"github.com/fastport/fastport/client/e2ee"
@@ -18,11 +21,14 @@ func (p profile) explain(err error) error {
 	var refused *protocol.Error
 	var closed *client.CloseError
 	var dns *net.DNSError
+	var turned ws.StatusError // instead of an upgrade
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &refused):
 		return p.explainCode(err, refused)
+	case errors.As(err, &turned) && turned == http.StatusTooManyRequests:
+		return fmt.Errorf("%s takes no more connections from this address for now: its operator may raise CONNECTION_RATE_LIMIT, or MAX_CONNECTIONS_PER_IP", p.URL)
 	case errors.As(err, &closed) && closed.Code == protocol.CloseSessionGone:
 		return fmt.Errorf("session %s was suspended or dropped, or has expired", p.Session)
 	case errors.Is(err, syscall.ECONNREFUSED):
