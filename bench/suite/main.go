@@ -27,7 +27,7 @@ func main() {
 	who := flag.String("servers", "", "those `NAMES` alone, separated by spaces")
 	flag.BoolVar(&s.full, "full", false, "the comparison and all curves, as often the long ones too, and 8 GiB of chunks; what else is given counts all the same")
 	render := flag.Bool("render", false, "only make the tables and the picture again")
-	list := flag.Bool("list", false, "only list scenarios and servers")
+	list := flag.Bool("list", false, "only list scenarios and servers, and how long those chosen take")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -57,6 +57,8 @@ func main() {
 				}
 				fmt.Println()
 			}
+			plan := s.plan()
+			fmt.Printf("\n%d of them, %d measurements, take about %s.\n", len(s.chosen), len(plan), roughly(newForecast(plan, nil).left()))
 			return nil
 		case *render:
 			return s.report()

@@ -54,15 +54,21 @@ func tables(list []record, name string, findings []string, curved bool) string {
 	}
 	fmt.Fprintf(&b, "\n## As it grows\n\n![What a unit costs as it grows](%s-curves.svg)\n\n| what grows | | cost of a unit | besides | repetitions | others > 10 %% |\n|---|---|---|---|---|---|\n", name)
 	var notes []string
+	commits := map[string]bool{}
 	for _, c := range curves() {
 		for _, e := range c.entries {
 			reps, count, wrong := repetitions(list, c, e)
 			if count == "" {
 				continue
 			}
+			for _, r := range reps {
+				commits[r.Commit] = true
+			}
 			cost := "failed"
 			if v, ok := c.show[0].value(reps); ok {
 				cost = number(v) + " " + c.show[0].title
+			} else if len(reps) > 0 {
+				cost = "not measured"
 			}
 			var besides []string
 			for _, m := range c.show[1:] {
@@ -78,6 +84,7 @@ func tables(list []record, name string, findings []string, curved bool) string {
 	}
 	b.WriteString("\n")
 	writeNotes(&b, notes)
+	fmt.Fprintf(&b, "Commit %s: `make bench SCENARIOS=curves`\n\n", join(commits))
 	if len(findings) == 0 {
 		b.WriteString("Nothing that was measured grows faster than linearly.\n")
 	}
@@ -170,8 +177,10 @@ func table(b *strings.Builder, list []record, c scenario) {
 	}
 	fmt.Fprintf(b, " repetitions | others > 10 %% |\n|---|%s---|---|\n%s\n\n", strings.Repeat("---|", len(c.show)), strings.Join(lines, "\n"))
 	writeNotes(b, notes)
-	fmt.Fprintf(b, "Commit %s: `make bench SCENARIOS=%s`\n", strings.Join(slices.Sorted(maps.Keys(commits)), ", "), c.name)
+	fmt.Fprintf(b, "Commit %s: `make bench SCENARIOS=%s`\n", join(commits), c.name)
 }
+
+func join(set map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(set)), ", ") }
 
 // ours reports whether a server is fastport.
 func ours(server string) bool { return strings.HasPrefix(server, "fastport") }
