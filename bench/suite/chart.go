@@ -11,9 +11,9 @@ import (
 const style = `<style>
 text{font:13px system-ui,sans-serif;fill:#24292f}.h{font-weight:600;font-size:15px}.s{fill:#59636e;font-size:12px}
 .bg{fill:#fff}.g{stroke:#d8dee4;stroke-width:1}.d{fill:#8c959f}.r{stroke:#8c959f;stroke-width:3}.our{fill:#0969da;font-weight:600}
-.our-r{stroke:#0969da;stroke-width:3}.l{fill:none;stroke:#0969da;stroke-width:2}
+.our-r{stroke:#0969da;stroke-width:3}.l{fill:none;stroke:#0969da;stroke-width:2}.o{stroke:#8c959f}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.s{fill:#9198a1}.bg{fill:#0d1117}.g{stroke:#30363d}.d{fill:#7d8590}.r{stroke:#7d8590}
-.our{fill:#4493f8}.our-r{stroke:#4493f8}.l{stroke:#4493f8}}
+.our{fill:#4493f8}.our-r{stroke:#4493f8}.l{stroke:#4493f8}.o{stroke:#7d8590}}
 </style>
 `
 
@@ -163,20 +163,17 @@ func shown(c scenario, any []metric) (metric, bool) {
 	return metric{}, false
 }
 
-// drawCurves has a panel a curve, cost of a unit over what grows; "" where none was measured.
+// drawCurves has a panel a curve, cost of a unit over what grows, ours and what is beside it; "" where none was measured.
 func drawCurves(list []record) string {
 	const w, h, perRow = 400.0, 250.0, 3
-	type point struct{ x, v float64 }
 	var names []string
-	points := map[string][]point{}
-	of := map[string]scenario{}
+	points := map[string][]scenario{}
 	for _, c := range curves() {
-		if v, ok := c.show[0].value(measured(list, c.name, c.entries[0].server)); ok && v > 0 {
+		if _, ok := c.cost(list, 0); ok {
 			if points[c.curve] == nil {
 				names = append(names, c.curve)
-				of[c.curve] = c
 			}
-			points[c.curve] = append(points[c.curve], point{c.x, v})
+			points[c.curve] = append(points[c.curve], c)
 		}
 	}
 	if len(names) == 0 {
@@ -185,23 +182,46 @@ func drawCurves(list []record) string {
 	d := &drawing{}
 	for i, n := range names {
 		left, top := float64(i%perRow)*w+20, float64(i/perRow)*h+30
+		of := points[n][0]
 		var xs, vs []float64
-		for _, p := range points[n] {
-			xs, vs = append(xs, p.x), append(vs, p.v)
+		for _, c := range points[n] {
+			xs = append(xs, c.x)
+			for e := range c.entries {
+				v, _ := c.cost(list, e)
+				vs = append(vs, v)
+			}
 		}
-		title, more, _ := strings.Cut(of[n].title, " (")
+		title, more, _ := strings.Cut(of.title, " (")
 		d.text(left, top, "h", "start", title)
-		d.text(left, top+17, "s", "start", strings.TrimSuffix(of[n].show[0].title+"; "+more, "; "))
+		d.text(left, top+17, "s", "start", strings.TrimSuffix(of.show[0].title+"; "+strings.TrimSuffix(more, ")"), "; "))
 		sx, sy := newScale(xs, left+24, left+w-60), newScale(vs, top+h-70, top+50)
 		d.line(left, top+h-55, left+w-40, top+h-55, "g")
-		var path []string
-		for _, p := range points[n] {
-			path = append(path, fmt.Sprintf("%.1f,%.1f", sx.at(p.x), sy.at(p.v)))
-			d.dot(sx.at(p.x), sy.at(p.v), "our")
-			d.text(sx.at(p.x), sy.at(p.v)-10, "our", "middle", number(p.v))
-			d.text(sx.at(p.x), top+h-38, "s", "middle", number(p.x))
+		for e := len(of.entries) - 1; e >= 0; e-- { // ours above what is beside it
+			dot, path := "our", "l"
+			if e > 0 {
+				dot, path = "d", "l o"
+			}
+			var through []string
+			for _, c := range points[n] {
+				v, ok := c.cost(list, e)
+				if !ok {
+					continue
+				}
+				x, y := sx.at(c.x), sy.at(v)
+				through = append(through, fmt.Sprintf("%.1f,%.1f", x, y))
+				d.dot(x, y, dot)
+				if e == 0 {
+					d.text(x, y-10, dot, "middle", number(v))
+					d.text(x, top+h-38, "s", "middle", number(c.x))
+				} else {
+					d.text(x, y+18, "s", "middle", number(v))
+				}
+			}
+			fmt.Fprintf(&d.b, `<polyline class="%s" points="%s"/>`+"\n", path, strings.Join(through, " "))
 		}
-		fmt.Fprintf(&d.b, `<polyline class="l" points="%s"/>`+"\n", strings.Join(path, " "))
+		if len(of.entries) > 1 {
+			d.text(left, top+33, "s", "start", "grey: "+of.entries[1].server)
+		}
 	}
 	rows := (len(names) + perRow - 1) / perRow
 	return d.svg(perRow*w+20, float64(rows)*h+20, "What a unit costs as subscribers, topics, connections, nodes and stored messages grow")

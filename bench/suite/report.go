@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// report makes the tables and the pictures of all that is in the file of results.
+// report makes the tables and the pictures of all that is in the file of results, and with those in docs the README's figures.
 func (s *suite) report() error {
 	list, err := readRecords(s.out + ".jsonl")
 	if err != nil {
@@ -33,7 +33,14 @@ func (s *suite) report() error {
 			return err
 		}
 	}
-	return os.WriteFile(s.out+".md", []byte(tables(list, name, findings, curved != "")), 0o644)
+	if err := os.WriteFile(s.out+".md", []byte(tables(list, name, findings, curved != "")), 0o644); err != nil {
+		return err
+	}
+	// Results of its own that somebody keeps elsewhere are not the README's.
+	if own, err := filepath.Abs(s.out); err != nil || own != filepath.Join(s.root, "docs/benchmarks-peers") {
+		return err
+	}
+	return writeReadme(filepath.Join(s.root, "README.md"), list)
 }
 
 func tables(list []record, name string, findings []string, curved bool) string {
@@ -52,7 +59,7 @@ func tables(list []record, name string, findings []string, curved bool) string {
 	if !curved {
 		return b.String()
 	}
-	fmt.Fprintf(&b, "\n## As it grows\n\n![What a unit costs as it grows](%s-curves.svg)\n\n| what grows | | cost of a unit | besides | repetitions | others > 10 %% |\n|---|---|---|---|---|---|\n", name)
+	fmt.Fprintf(&b, "\n## As it grows\n\n![What a unit costs as it grows](%s-curves.svg)\n\n| what grows | | server | cost of a unit | besides | repetitions | others > 10 %% |\n|---|---|---|---|---|---|---|\n", name)
 	var notes []string
 	commits := map[string]bool{}
 	for _, c := range curves() {
@@ -76,7 +83,7 @@ func tables(list []record, name string, findings []string, curved bool) string {
 					besides = append(besides, number(v)+" "+m.title)
 				}
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", c.title, number(c.x), cost, strings.Join(besides, ", "), count, others(reps))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", c.title, number(c.x), e.server, cost, strings.Join(besides, ", "), count, others(reps))
 			for _, w := range wrong {
 				notes = append(notes, c.name+": "+w)
 			}
@@ -211,24 +218,38 @@ const steeper = 0.15
 
 // findings are the curves whose whole cost grows faster than what grows, from one point to the next.
 func findings(list []record) (found []string) {
-	var prev struct {
-		curve string
-		x, v  float64
-	}
+	var prev scenario
 	for _, c := range curves() {
-		v, ok := c.show[0].value(measured(list, c.name, c.entries[0].server))
-		if !ok || v <= 0 {
+		v, ok := c.cost(list, 0)
+		if !ok {
 			continue
 		}
 		if prev.curve == c.curve {
-			if e := exponent(prev.x, prev.v, c.x, v); e > 1+steeper {
-				found = append(found, fmt.Sprintf("%s: from %s to %s, %s go from %s to %s (the whole as n^%.2f)",
-					c.title, number(prev.x), number(c.x), c.show[0].title, number(prev.v), number(v), e))
+			was, _ := prev.cost(list, 0)
+			if e := exponent(prev.x, was, c.x, v); e > 1+steeper {
+				text := fmt.Sprintf("%s: from %s to %s, %s go from %s to %s (the whole as n^%.2f)",
+					c.title, number(prev.x), number(c.x), c.show[0].title, number(was), number(v), e)
+				for i := 1; i < len(c.entries); i++ {
+					from, ok := prev.cost(list, i)
+					if to, too := c.cost(list, i); ok && too {
+						text += fmt.Sprintf("; %s's from %s to %s (n^%.2f)", c.entries[i].server, number(from), number(to), exponent(prev.x, from, c.x, to))
+					}
+				}
+				found = append(found, text)
 			}
 		}
-		prev.curve, prev.x, prev.v = c.curve, c.x, v
+		prev = c
 	}
 	return found
+}
+
+// cost is what a unit costs one of a curve's servers at this point, false where it was not measured.
+func (c scenario) cost(list []record, entry int) (float64, bool) {
+	if entry >= len(c.entries) {
+		return 0, false
+	}
+	v, ok := c.show[0].value(measured(list, c.name, c.entries[entry].server))
+	return v, ok && v > 0
 }
 
 // exponent is that of the whole, x units of v each, between two points.

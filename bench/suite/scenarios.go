@@ -33,6 +33,7 @@ var (
 	cpu       = metric{"srv_cpu_s_per_M_deliv", "CPU-s a million deliveries", 0, false}
 	p50       = metric{"p50_us", "p50, ms", 1e-3, false}
 	p99       = metric{"p99_us", "p99, ms", 1e-3, false}
+	ownP99    = metric{"generator_p99_us", "generator's own lateness, p99, ms", 1e-3, false}
 	memory    = metric{"srv_rss_kb", "resident MB", 1e-3, false}
 	fresh     = metric{"srv_fresh_rss_kb", "resident MB before the first", 1e-3, false}
 	perConn   = metric{"rss_bytes_per_further_conn", "KB a connection", 1e-3, false}
@@ -62,7 +63,7 @@ func all(names ...string) (list []entry) {
 func scenarios() []scenario {
 	busy := []metric{delivered, cpu, p50, p99, memory}
 	ackedToo := []metric{acked, cpu, p50, p99, memory, storeCPU}
-	steady := []metric{p50, p99, cpu, memory}
+	steady := []metric{p50, p99, ownP99, cpu, memory}
 	idle := []metric{perConn, atOnce, connCPU, fresh, memory}
 	chunks := []metric{speed, growth, peak}
 	qos0, durable := []string{"-qos", "0"}, []string{"-durable"}
@@ -99,7 +100,7 @@ func scenarios() []scenario {
 	}
 }
 
-// curves are what a unit costs fastport as one thing grows.
+// curves are what a unit costs fastport, the first entry of each, as one thing grows. Another entry shows what of that is the machine's.
 func curves() (list []scenario) {
 	// Two ways, as a batch's size decides what a delivery costs: with as many messages in flight the batches are alike, and what is
 	// outstanding grows; with as many deliveries outstanding the batches shrink.
@@ -113,7 +114,7 @@ func curves() (list []scenario) {
 	} {
 		for _, n := range []int{10, 100, 1000, 10000} {
 			list = append(list, scenario{name: fmt.Sprintf("%s-%d", way.curve, n), curve: way.curve, x: float64(n), title: way.title, show: []metric{cpu},
-				flags: []string{"-scenario", "fanout", "-subs", fmt.Sprint(n), "-window", fmt.Sprint(way.window(n))}, entries: []entry{with("fastport", "-qos", "0")}})
+				flags: []string{"-scenario", "fanout", "-subs", fmt.Sprint(n), "-window", fmt.Sprint(way.window(n))}, entries: []entry{with("fastport", "-qos", "0"), with("relay")}})
 		}
 	}
 	for _, n := range []int{1, 100, 1000, 10000, 100000} {

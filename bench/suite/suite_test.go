@@ -67,6 +67,18 @@ func TestFindings_TellWhatIsWorseThanLinear(t *testing.T) {
 	}
 }
 
+func TestFindings_TellWhatOfThatIsTheMachines(t *testing.T) {
+	at := func(scenario, server string, v float64) record {
+		return record{Scenario: scenario, Server: server, Figures: map[string]any{cpu.key: v}}
+	}
+	list := []record{
+		at("subscribers-alike-10", "fastport", 1), at("subscribers-alike-100", "fastport", 10), at("subscribers-alike-10", "relay", 1), at("subscribers-alike-100", "relay", 2),
+	}
+	if got := findings(list); len(got) != 1 || !strings.HasSuffix(got[0], "(the whole as n^2.00); relay's from 1 to 2 (n^1.30)") {
+		t.Errorf("the findings are %q", got)
+	}
+}
+
 func TestPictures_AreWellFormedAndNameEveryServer(t *testing.T) {
 	list := every(func(scenario) float64 { return 3 })
 	for name, svg := range map[string]string{"peers": picture(list), "curves": drawCurves(list)} {
@@ -109,7 +121,7 @@ func TestTables_ShowWhatFailedAndWhatWentWrong(t *testing.T) {
 	text := tables(list, "x", nil, true)
 	for _, want := range []string{
 		"| nats |  | 3 |  |  |  | **2 of 3** | 0 of 2 |", "nats failed in 1 of 3: `it / did`", "nats in 2 of 3, the last: lost 7, out of order 1",
-		"| **fastport** |  |  |  |  |  | **0 of 1** |  |", "| 0.2 | failed |", "| 2 CPU-s a million deliveries |  | **1 of 2** | 0 of 1 |", "| 100 | failed |  | **0 of 1** |  |",
+		"| **fastport** |  |  |  |  |  | **0 of 1** |  |", "| 0.2 | failed |", "| fastport | 2 CPU-s a million deliveries |  | **1 of 2** | 0 of 1 |", "| 100 | fastport | failed |  | **0 of 1** |  |",
 		"subscribers-alike-100: fastport failed in 1 of 1: `a point of a curve`",
 	} {
 		if !strings.Contains(text, want) {
