@@ -96,7 +96,7 @@ func tables(list []record, name string, findings []string, curved bool) string {
 		b.WriteString("Nothing that was measured grows faster than linearly.\n")
 	}
 	for _, f := range findings {
-		fmt.Fprintf(&b, "- **Worse than linear:** %s.\n", f)
+		fmt.Fprintf(&b, "- %s.\n", f)
 	}
 	return b.String()
 }
@@ -216,7 +216,8 @@ func number(v float64) string {
 // steeper is by how much the whole cost's exponent may pass 1 before it is told: the noise of a busy machine is below.
 const steeper = 0.15
 
-// findings are the curves whose whole cost grows faster than what grows, from one point to the next.
+// findings are the curves whose whole cost grows faster than what grows, from one point to the next, and whether it does so no more
+// than that of what is beside it.
 func findings(list []record) (found []string) {
 	var prev scenario
 	for _, c := range curves() {
@@ -227,15 +228,20 @@ func findings(list []record) (found []string) {
 		if prev.curve == c.curve {
 			was, _ := prev.cost(list, 0)
 			if e := exponent(prev.x, was, c.x, v); e > 1+steeper {
+				of := "Worse than linear"
 				text := fmt.Sprintf("%s: from %s to %s, %s go from %s to %s (the whole as n^%.2f)",
 					c.title, number(prev.x), number(c.x), c.show[0].title, number(was), number(v), e)
 				for i := 1; i < len(c.entries); i++ {
 					from, ok := prev.cost(list, i)
 					if to, too := c.cost(list, i); ok && too {
-						text += fmt.Sprintf("; %s's from %s to %s (n^%.2f)", c.entries[i].server, number(from), number(to), exponent(prev.x, from, c.x, to))
+						beside := exponent(prev.x, from, c.x, to)
+						text += fmt.Sprintf("; %s's from %s to %s (n^%.2f)", c.entries[i].server, number(from), number(to), beside)
+						if e <= beside+steeper {
+							of = "Worse than linear, as the machine is"
+						}
 					}
 				}
-				found = append(found, text)
+				found = append(found, "**"+of+":** "+text)
 			}
 		}
 		prev = c

@@ -72,9 +72,12 @@ func TestFindings_TellWhatOfThatIsTheMachines(t *testing.T) {
 		return record{Scenario: scenario, Server: server, Figures: map[string]any{cpu.key: v}}
 	}
 	list := []record{
-		at("subscribers-alike-10", "fastport", 1), at("subscribers-alike-100", "fastport", 10), at("subscribers-alike-10", "relay", 1), at("subscribers-alike-100", "relay", 2),
+		at("subscribers-alike-10", "fastport", 1), at("subscribers-alike-100", "fastport", 10), at("subscribers-alike-1000", "fastport", 20),
+		at("subscribers-alike-10", "relay", 1), at("subscribers-alike-100", "relay", 2), at("subscribers-alike-1000", "relay", 4),
 	}
-	if got := findings(list); len(got) != 1 || !strings.HasSuffix(got[0], "(the whole as n^2.00); relay's from 1 to 2 (n^1.30)") {
+	got := findings(list)
+	if len(got) != 2 || !strings.HasPrefix(got[0], "**Worse than linear:** ") || !strings.HasSuffix(got[0], "(the whole as n^2.00); relay's from 1 to 2 (n^1.30)") ||
+		!strings.HasPrefix(got[1], "**Worse than linear, as the machine is:** ") || !strings.HasSuffix(got[1], "(the whole as n^1.30); relay's from 2 to 4 (n^1.30)") {
 		t.Errorf("the findings are %q", got)
 	}
 }
