@@ -73,7 +73,7 @@ func picture(list []record) string {
 	const width, label, gap, row = 1240.0, 170.0, 96.0, 21.0
 	columns := []column{
 		{"throughput (more is better)", []metric{acked, delivered, conns, speed}, nil}, {"server CPU (less is better)", []metric{cpu, connCPU}, nil},
-		{"latency, p50 to p99 in ms", []metric{p50, first}, &p99}, {"memory", []metric{perConn, peak, memory}, nil},
+		{"latency, p50 to p99 in ms", []metric{p50, first}, &p99}, {"memory", []metric{perConn, growth, peak, memory}, nil},
 	}
 	span := (width - label - 20) / float64(len(columns))
 	d := &drawing{}

@@ -28,7 +28,7 @@ type suite struct {
 
 func (s *suite) run(ctx context.Context) (err error) {
 	// Before the build: whoever works on the tree goes on meanwhile.
-	s.about = record{Machine: machine(), Kernel: firstOf("uname", "-sr"), Go: runtime.Version(), Commit: firstOf("git", "-C", s.root, "describe", "--always", "--dirty"),
+	s.about = record{Machine: machine(), Kernel: firstOf("uname", "-sr"), Go: runtime.Version(), Commit: s.commit(),
 		Run: time.Now().UTC().Format(time.RFC3339)}
 	if s.lab, err = newLab(s.root); err != nil {
 		return err
@@ -129,6 +129,15 @@ func oneLine(c scenario, r record) string {
 		parts = append(parts, fmt.Sprintf("(others used %.1f cores)", r.OthersCPU))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// commit is the tree's, "-dirty" where anything is changed but what runs before this one wrote.
+func (s *suite) commit() string {
+	name := firstOf("git", "-C", s.root, "rev-parse", "--short", "HEAD")
+	if firstOf("git", "-C", s.root, "status", "--porcelain", "--", ".", ":!docs", ":!README.md") != "" {
+		name += "-dirty"
+	}
+	return name
 }
 
 func firstOf(name string, args ...string) string {

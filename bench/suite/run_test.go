@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -191,5 +194,72 @@ func TestShort_KeepsTheReasonAtTheEndInOneLine(t *testing.T) {
 	got := short(strings.Repeat("started\n", 100) + "panic: no\tmemory\n")
 	if len(got) > reported+8 || !strings.HasSuffix(got, "panic: no memory") || strings.Contains(got, "\n") {
 		t.Errorf("short makes %q", got)
+	}
+}
+
+func TestSuite_MeasuresARealServerAndWritesItsTable(t *testing.T) {
+	s := chosen(t, 1, "fanout-100")
+	s.chosen[0].entries = s.chosen[0].entries[:1]
+	s.dur, s.root = 200*time.Millisecond, t.TempDir()
+	var err error
+	if s.lab, err = newLab("../.."); err != nil {
+		t.Fatal(err)
+	}
+	defer s.lab.keeper.Release()
+	var own []target
+	for _, p := range programs() {
+		if p.out == "generator" || p.out == "relay" {
+			own = append(own, p)
+		}
+	}
+	if err := s.lab.build(t.Context(), own); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.repeat(t.Context(), s.measure); err != nil {
+		t.Fatal(err)
+	}
+	list, err := readRecords(s.out + ".jsonl")
+	if err != nil || len(list) != 1 || list[0].Failed != "" || list[0].Took <= 0 {
+		t.Fatalf("%+v, %v: want one result", list, err)
+	}
+	if n, _ := lookup(list[0].Figures, "deliv_per_s"); n <= 0 || list[0].wrong() != "" {
+		t.Errorf("%+v: want deliveries, and nothing wrong", list[0].Figures)
+	}
+	if err := s.report(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(s.out + ".md"); err != nil || !strings.Contains(string(text), "\n| relay | ") {
+		t.Errorf("%v, the tables are\n%s", err, text)
+	}
+}
+
+func TestCommit_IsNotDirtyForWhatARunWrites(t *testing.T) {
+	s := &suite{root: t.TempDir()}
+	write := func(name, text string) {
+		path := filepath.Join(s.root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git := func(args ...string) {
+		t.Helper()
+		if said, err := exec.Command("git", append([]string{"-C", s.root, "-c", "user.name=t", "-c", "user.email=t@example.com"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, said)
+		}
+	}
+	for _, name := range []string{"docs/x.md", "README.md", "main.go"} {
+		write(name, "1")
+	}
+	git("init", "-q")
+	git("add", ".")
+	git("commit", "-q", "-m", "first")
+	write("docs/x.md", "2")
+	write("README.md", "2")
+	if got := s.commit(); got == "" || strings.Contains(got, "dirty") {
+		t.Errorf("with its own results changed the commit is %q", got)
+	}
+	write("main.go", "2")
+	if got := s.commit(); !strings.HasSuffix(got, "-dirty") {
+		t.Errorf("with code changed the commit is %q", got)
 	}
 }
