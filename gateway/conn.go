@@ -40,7 +40,8 @@ const (
 	stateClosed
 )
 
-// conn is one WebSocket connection: the engine's Socket, the parser's sink.
+// conn is one WebSocket connection: the engine's Socket, the parser's sink. There are many that do nothing: what only
+// few need at a time hangs on a pointer.
 type conn struct {
 	srv   *Server
 	drv   driver
@@ -48,14 +49,13 @@ type conn struct {
 	shard *shard
 	slot  slot
 
-	since  time.Duration // when it was upgraded
-	packed bool          // permessage-deflate was agreed upon
-
+	since   time.Duration // when it was accepted, and then when it was upgraded
 	opened  atomic.Bool
 	state   atomic.Uint32 // written under mu
 	gate    atomic.Int32  // -1: reading waits for Resume; 1: Resume came before the wait
 	login   atomic.Bool   // counted as pending: not logged in yet
 	watched atomic.Bool   // on the shard's list of those to look at each tick
+	packed  bool          // permessage-deflate was agreed upon
 	heard   atomic.Int64  // when bytes came last; Server.now
 	half    atomic.Int64  // since when an unfinished message has been arriving; 0: none
 	halfN   atomic.Int64  // bytes that came since
@@ -68,20 +68,18 @@ type conn struct {
 	told    bool // Peer.Closed was called
 	ended   bool // given back to the server
 
-	seen witness // owned by tick
+	seen *witness // owned by tick; nil where nothing is up against a deadline
 
-	mu    sync.Mutex // guards the following
-	token flushToken
+	mu    sync.Mutex    // guards the following
 	out   *outbox       // nil while nothing waits
 	moved time.Duration // when the kernel took bytes last, or the first began to wait for it
 
 	pinged    time.Duration // when the ping went into the queue that no pong has come to; 0: none
 	pingedOut time.Duration // when the kernel took a ping last
-	pingAgain bool          // a ping was asked for meanwhile
 
-	code      protocol.CloseCode
-	why       string
-	closingAt time.Duration
+	bye       *farewell // nil: open, or closed at once
+	token     flushToken
+	pingAgain bool // a ping was asked for meanwhile
 	cut       bool // the outbox holds what a close lets through, and the close frame
 	shut      bool // everything is written and the write side closed
 	eof       bool // the peer's write side is closed
@@ -89,6 +87,13 @@ type conn struct {
 	reset     bool // the peer takes nothing: what the kernel holds for it is dropped
 
 	turn, index int32 // where the shard keeps it; guarded by the shard's lock
+}
+
+// farewell is a close under way.
+type farewell struct {
+	code protocol.CloseCode
+	why  string
+	at   time.Duration // when it began
 }
 
 var (
@@ -206,7 +211,7 @@ func (c *conn) close(why cause, code protocol.CloseCode, text string) {
 		return
 	}
 	c.state.Store(stateClosing)
-	c.code, c.why, c.closingAt = code, text, c.srv.now()
+	c.bye = &farewell{code, text, c.srv.now()}
 	c.shard.count.closed[why].Add(1)
 	c.needFlush()
 	c.watch()

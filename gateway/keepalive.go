@@ -141,11 +141,12 @@ func (c *conn) look(now time.Duration) {
 		return
 	case stateClosing:
 		c.mu.Lock()
-		over := now-c.closingAt >= cfg.CloseLinger
+		began := c.bye.at
+		over := now-began >= cfg.CloseLinger
 		l, known := c.drv.line()
-		c.seen.look(l, 0, now)
+		c.witness().look(l, 0, now)
 		// A peer that has taken nothing since: its kernel's share and ours would be kept for minutes, for nobody.
-		c.reset = over && known && l.queued > 0 && c.seen.took < c.closingAt
+		c.reset = over && known && l.queued > 0 && c.seen.took < began
 		c.mu.Unlock()
 		if over {
 			c.abort(causeLost)
@@ -160,6 +161,14 @@ func (c *conn) look(now time.Duration) {
 	if keep {
 		c.watch()
 	}
+}
+
+// witness is what was seen of the line until now.
+func (c *conn) witness() *witness {
+	if c.seen == nil {
+		c.seen = new(witness)
+	}
+	return c.seen
 }
 
 func (c *conn) lookLogin(now time.Duration, cfg *Config) bool {
@@ -202,7 +211,7 @@ func (c *conn) lookOut(now time.Duration, cfg *Config) bool {
 	waits, pinged := c.out != nil, c.pinged
 	if !waits && pinged == 0 || c.state.Load() != stateOpen {
 		c.mu.Unlock()
-		c.seen = witness{}
+		c.seen = nil
 		return false
 	}
 	moved, owed := c.moved, max(pinged, c.pingedOut)
@@ -213,7 +222,7 @@ func (c *conn) lookOut(now time.Duration, cfg *Config) bool {
 	c.mu.Unlock()
 
 	if known {
-		c.seen.look(l, pinged, now)
+		c.witness().look(l, pinged, now)
 		moved = max(moved, c.seen.took)
 		owed = max(owed, c.seen.read)
 	} else {

@@ -16,7 +16,7 @@ type line struct {
 //   - the ping, or what is before it, is still on its way and moves: the line is slow;
 //   - there was no room at the peer, and yet bytes went on: somebody made room, so the reader is slow.
 //
-// Owned by tick; zeroed where nothing is up against a deadline.
+// Owned by tick; forgotten where nothing is up against a deadline.
 type witness struct {
 	last  line
 	known bool

@@ -10,6 +10,7 @@ import (
 
 const (
 	maxFrameHeader = ws.MaxHeaderSize // of a client's frame: 2 bytes, 8 of length, 4 of mask
+	maxControl     = 125              // bytes in a control frame
 	firstGrowth    = 512              // bytes of a message's buffer to begin with
 )
 
@@ -54,26 +55,32 @@ var (
 // parser turns a stream of bytes, cut anywhere, into frames. It holds what has arrived of an unfinished message and
 // nothing else: no buffer is made for what a header only claims.
 type parser struct {
-	limit   int  // bytes in a message
-	deflate bool // the first frame of a message may have RSV1 set
+	limit   int // bytes in a message
 	buffers *buffers
+	deflate bool // the first frame of a message may have RSV1 set
 
 	// The frame being read.
-	head   [maxFrameHeader]byte
-	headN  uint8 // bytes of head that have arrived
 	inBody bool
 	fin    bool
 	op     ws.OpCode
-	mask   [4]byte
 	pos    uint8 // offset into mask
-	need   int   // bytes of the payload still to come
-	ctl    []byte
+	headN  uint8 // bytes of head that have arrived
+	head   [maxFrameHeader]byte
+	mask   [4]byte
+	need   int      // bytes of the payload still to come
+	ctl    *control // nil, or what has come of a control frame
 
 	// The message being collected.
 	msgOp  ws.OpCode // of its first frame; 0: none
 	packed bool
 	frags  uint16
 	msg    []byte
+}
+
+// control is the payload of a control frame that comes in pieces.
+type control struct {
+	buf [maxControl]byte
+	n   uint8
 }
 
 // feed parses data, which it overwrites, until it is used up or the sink has enough, and returns what it left.
@@ -115,18 +122,25 @@ func (p *parser) feed(data []byte, s sink) (rest []byte, v verdict, err *violati
 
 // unfinished reports whether a message or frame has begun and not ended, and how many bytes of it are here.
 func (p *parser) unfinished() (bytes int, ok bool) {
-	return int(p.headN) + len(p.msg) + len(p.ctl), p.headN > 0 || p.inBody || p.msgOp != 0
+	bytes = int(p.headN) + len(p.msg)
+	if p.ctl != nil {
+		bytes += int(p.ctl.n)
+	}
+	return bytes, p.headN > 0 || p.inBody || p.msgOp != 0
 }
 
 func (p *parser) controlPart(part []byte, s sink) (verdict, *violation) {
+	if p.need > 0 && p.ctl == nil {
+		p.ctl = new(control)
+	}
+	if c := p.ctl; c != nil {
+		c.n += uint8(copy(c.buf[c.n:], part))
+		part = c.buf[:c.n]
+	}
 	if p.need > 0 {
-		p.ctl = append(p.ctl, part...)
 		return proceed, nil
 	}
-	if p.ctl != nil {
-		part = append(p.ctl, part...)
-		p.ctl = nil
-	}
+	p.ctl = nil
 	p.inBody = false
 	return s.control(p.op, part)
 }
@@ -222,7 +236,7 @@ func (p *parser) begin() *violation {
 		return errUnmasked
 	case op.IsControl() && !fin:
 		return errControlSplit
-	case op.IsControl() && p.head[1]&0x7f > 125:
+	case op.IsControl() && p.head[1]&0x7f > maxControl:
 		return errControlSize
 	case op == ws.OpContinuation && p.msgOp == 0:
 		return errContinuation

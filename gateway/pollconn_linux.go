@@ -12,14 +12,14 @@ import (
 type pollConn struct {
 	conn
 	p        *poller
-	fd       int
 	door     *pollDoor // not nil: it is being greeted; set by the reader, under p.mu
-	gen      int32     // 0: epoll does not know it yet; guarded by conn.mu
-	interest uint32    // as epoll knows it; guarded by conn.mu
-	place    int32     // among those that are greeted; guarded by p.mu
-	deaf     bool      // reading is off; set by the reader, under conn.mu
-	writable bool      // epoll tells when the socket is; guarded by conn.mu
-	posted   bool      // on tasks; guarded by p.mu
+	fd       int
+	gen      int32  // 0: epoll does not know it yet; guarded by conn.mu
+	interest uint32 // as epoll knows it; guarded by conn.mu
+	place    int32  // among those that are greeted; guarded by p.mu
+	deaf     bool   // reading is off; set by the reader, under conn.mu
+	writable bool   // epoll tells when the socket is; guarded by conn.mu
+	posted   bool   // on tasks; guarded by p.mu
 }
 
 // adoptPolled makes a connection that a poller reads; nil where there are no pollers.

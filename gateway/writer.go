@@ -110,7 +110,7 @@ func (c *conn) lastFrames(b *batch) {
 		b.sent = c.out.discard(l, b.sent)
 	}
 	c.out.pong = nil // nothing follows a close frame
-	frame := closeFrame(c.code, c.why)
+	frame := closeFrame(c.bye.code, c.bye.why)
 	c.out.push(session.LaneFile, entry{wire: frame})
 	c.shard.count.outbox.Add(int64(len(frame)))
 }

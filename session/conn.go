@@ -19,17 +19,17 @@ type Conn struct {
 	node   *Node
 	socket Socket
 	number uint64 // names it among this node's, from 1
-	from   netip.Addr
 
 	// Owned by the frame loop: one goroutine at a time, cold frames included.
+	from  *netip.Addr      // nil once it has logged in
+	held  map[string]int64 // version 1: the attach numbers that it came with, of a client's topics that it has not asked for
 	bad   uint8            // bad frames in a row
 	begun bool             // an init has been taken
-	held  map[string]int64 // version 1: the attach numbers that it came with, of a client's topics that it has not asked for
 
 	// Set before ready is, constant afterwards.
+	version uint8
 	tenant  *tenant
 	client  string
-	version int
 
 	// Set before ready is. A connection that was nobody becomes a user's with a push token: by its frame loop, under
 	// tenant.mu and mu.
@@ -45,7 +45,7 @@ type Conn struct {
 	mu       sync.Mutex // guards the following
 	busy     bool       // a cold frame is under way
 	detached bool
-	counted  int // as which version it is among the connections; 0: not logged in
+	counted  uint8 // as which version it is among the connections; 0: not logged in
 	window   window
 	feeds    []*feed
 	behind   []*feed  // wait for room
@@ -196,12 +196,12 @@ func (c *Conn) send(l Lane, p *Packet) bool {
 }
 
 // identities are the keys under which the connection is present.
-func (c *Conn) identities() []storage.Subscriber {
-	var keys []storage.Subscriber
-	if c.client != "" {
-		keys = append(keys, clientSubscriber(c.client))
+func (c *Conn) identities() (keys []storage.Subscriber) {
+	if c.subscriber == nil {
+		return nil
 	}
-	if c.user != "" {
+	keys = append(keys, c.subscriber.key)
+	if c.subscriber.client() && c.user != "" {
 		keys = append(keys, userSubscriber(c.user))
 	}
 	return keys

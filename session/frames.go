@@ -160,7 +160,7 @@ func (c *Conn) filePeer() *filePeer {
 		return nil
 	}
 	if c.file == nil {
-		c.file = &filePeer{session: c.tenant.id, version: c.version, socket: c.socket, errors: c.node.figures.errors}
+		c.file = &filePeer{session: c.tenant.id, version: int(c.version), socket: c.socket, errors: c.node.figures.errors}
 		if c.subscriber != nil {
 			c.file.subscriber = c.subscriber.key
 		}

@@ -47,12 +47,10 @@ func (t *tenant) forgetPositions() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.subscribers {
-		for name, sub := range s.subs {
+		for _, sub := range s.subs {
 			sub.restart(storage.Subscription{Attach: sub.attached()})
-			if sub.refs == 0 {
-				delete(s.subs, name)
-			}
 		}
+		s.forget(func(sub *subscription) bool { return sub.refs == 0 })
 	}
 }
 

@@ -14,17 +14,17 @@ import (
 type initFrame struct {
 	session, password string
 	client, user      string
-	version           int
+	version           uint8
 }
 
 func initOf(f *protocol.ClientFrame) initFrame {
 	return initFrame{session: string(f.SessionName), password: string(f.Password), client: string(f.ClientID),
-		user: string(f.UserID), version: min(max(f.Protocol, protocol.Version1), protocol.Version2)}
+		user: string(f.UserID), version: uint8(min(max(f.Protocol, protocol.Version1), protocol.Version2))}
 }
 
 // login answers init: it checks the password, and lets the connection in.
 func (c *Conn) login(ctx context.Context, l initFrame) {
-	row, err := c.node.catalog.Authenticate(ctx, l.session, l.password, c.from)
+	row, err := c.node.catalog.Authenticate(ctx, l.session, l.password, *c.from)
 	if err != nil {
 		c.fail(&protocol.ClientFrame{Type: protocol.TypeInit}, err)
 		return
@@ -36,7 +36,7 @@ func (c *Conn) login(ctx context.Context, l initFrame) {
 // what the subscriber holds. For one that is nobody's it does not wait.
 func (c *Conn) enter(ctx context.Context, row storage.Session, l initFrame) {
 	f := &protocol.ClientFrame{Type: protocol.TypeInit}
-	c.client, c.user, c.version = l.client, l.user, l.version
+	c.client, c.user, c.version, c.from = l.client, l.user, l.version, nil
 	for {
 		t := c.node.tenant(row)
 		if t == nil {
@@ -130,6 +130,9 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 	}
 	t.reattach(s, rows)
 	c.subscriber = s
+	if s.client() {
+		c.client = s.name() // the same text, and not kept twice
+	}
 	if !t.enter(c) {
 		c.subscriber = nil
 		return nil, nil, false, errForgotten
@@ -145,7 +148,7 @@ func (c *Conn) attach(ctx context.Context) (done func(), rows []storage.Subscrip
 func (c *Conn) welcome(row storage.Session, rows []storage.Subscription, resumed bool) {
 	n := c.node
 	answer := &protocol.ServerFrame{Type: protocol.TypeInitResponse, Success: true, SessionName: []byte(row.Name),
-		Protocol: c.version, Resumed: resumed, ServerTime: n.storeNow().UnixMilli(), KeyCheck: row.KeyCheck,
+		Protocol: int(c.version), Resumed: resumed, ServerTime: n.storeNow().UnixMilli(), KeyCheck: row.KeyCheck,
 		Limits: protocol.SessionLimits{MaxPayload: n.cfg.MaxPayload, MaxInFlight: n.cfg.MaxInFlight,
 			ChunkSize: protocol.ChunkSize, RetryInterval: row.RetryInterval.Milliseconds(),
 			MessageExpiryTime: c.tenant.expiry().Milliseconds()}}

@@ -146,7 +146,7 @@ func (n *Node) begin(do func(ctx context.Context)) bool {
 // Open opens a Peer for an accepted connection.
 func (n *Node) Open(s Socket, from netip.Addr) Peer {
 	n.figures.connections[0].Add(1)
-	c := &Conn{node: n, socket: s, from: from, number: n.numbers.Add(1), index: -1}
+	c := &Conn{node: n, socket: s, from: &from, number: n.numbers.Add(1), index: -1}
 	c.alarm.who = c
 	return c
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -17,11 +18,29 @@ type subscriber struct {
 
 	// Guarded by tenant.mu.
 	conns []*Conn
-	subs  map[string]*subscription // by topic; those with a feed here, or with one not long ago
+	subs  []*subscription // those with a feed here, or with one not long ago; mostly one, which a map would cost more than it is
+}
+
+// sub finds the subscription of a topic, or nil. tenant.mu is held.
+func (s *subscriber) sub(topic string) *subscription {
+	for _, sub := range s.subs {
+		if sub.topic.Name == topic {
+			return sub
+		}
+	}
+	return nil
+}
+
+// forget drops subscriptions. tenant.mu is held.
+func (s *subscriber) forget(which func(*subscription) bool) {
+	s.subs = slices.DeleteFunc(s.subs, which)
 }
 
 // client reports whether it is a clientId's: one connection at a time, which can be taken over.
 func (s *subscriber) client() bool { return s.key[0] == 'c' }
+
+// name is the clientId or userId.
+func (s *subscriber) name() string { return string(s.key[len("c:"):]) }
 
 // alone reports whether no other connection than one can bring an ack. known is false where one may be on another node.
 func (s *subscriber) alone() (alone, known bool) {

@@ -225,13 +225,13 @@ func (t *tenant) connsOf(s *subscriber) []*Conn {
 // acquire finds or makes this node's view of a subscription, for one feed more.
 func (t *tenant) acquire(s *subscriber, row storage.Subscription) *subscription {
 	t.mu.Lock()
-	sub := s.subs[row.Topic.Name]
+	sub := s.sub(row.Topic.Name)
 	if sub == nil {
 		sub = &subscription{subscriber: s, topic: row.Topic}
-		if s.subs == nil {
-			s.subs = map[string]*subscription{}
+		if tp := t.topics[row.Topic.Name]; tp != nil {
+			sub.topic = tp.stored() // one text for all its subscriptions
 		}
-		s.subs[row.Topic.Name] = sub
+		s.subs = append(s.subs, sub)
 	}
 	sub.refs++
 	t.mu.Unlock()
@@ -256,7 +256,7 @@ func (t *tenant) reattach(s *subscriber, rows []storage.Subscription) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, row := range rows {
-		if sub := s.subs[row.Topic.Name]; sub != nil {
+		if sub := s.sub(row.Topic.Name); sub != nil {
 			sub.merge(row)
 		}
 	}
@@ -287,7 +287,7 @@ func (t *tenant) drop(s *subscriber, topic string) {
 		}
 	}
 	t.mu.Lock()
-	delete(s.subs, topic)
+	s.forget(func(sub *subscription) bool { return sub.topic.Name == topic })
 	t.mu.Unlock()
 }
 
@@ -350,11 +350,7 @@ func (t *tenant) reap(now int64) (idle bool) {
 		}
 	}
 	for key, s := range t.subscribers {
-		for name, sub := range s.subs {
-			if sub.quiet(now) {
-				delete(s.subs, name)
-			}
-		}
+		s.forget(func(sub *subscription) bool { return sub.quiet(now) })
 		if len(s.conns)+len(s.subs) == 0 && s.unflushed.Load() == 0 && !t.node.turns.held(turn{t.id, key}) {
 			delete(t.subscribers, key)
 		}
