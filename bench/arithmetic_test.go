@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 )
@@ -33,6 +34,17 @@ func TestCPU_OfThisProcessIsWhatItSpends(t *testing.T) {
 	}
 	if got := cpuSeconds(pids) - before; got < 0.25 || got > 3 {
 		t.Errorf("0.3 s of work reads %v s", got)
+	}
+}
+
+func TestCPU_OfAChildThatEndedIsStillItsParents(t *testing.T) {
+	pids := []int{os.Getpid()}
+	before := cpuSeconds(pids)
+	if err := exec.Command("sh", "-c", "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done").Run(); err != nil {
+		t.Fatal(err)
+	}
+	if got := cpuSeconds(pids) - before; got < 0.05 {
+		t.Errorf("the work of a child that ended reads %v s", got)
 	}
 }
 
