@@ -89,7 +89,8 @@ const (
 // Receiver gets what arrives at a node. Calls about one channel come one at a time, in the channel's order, which is
 // the same on every node. It must not block.
 type Receiver interface {
-	Copy(c *Copy)
+	// Copies takes one copy or more, of one channel, in its order. The slice is the caller's again afterwards.
+	Copies(cs []*Copy)
 	Note(n *Note)
 	Heads(h *Heads)
 	Command(c *Command)
@@ -103,7 +104,8 @@ type Routes interface {
 	// Announce sends c to every node joined to its channel, this one included. done is called once, from any
 	// goroutine, perhaps before Announce returns: nil when c has its place in the channel's order.
 	// Announces of one channel by one node keep their order. c is the backplane's from here on: it sets Issued.
-	Announce(c *Copy, done func(error))
+	// With more the caller promises to announce another on this channel at once, for which this one may wait.
+	Announce(c *Copy, more bool, done func(error))
 	// Settle sends a note the same way. It never overtakes the copy that it is about.
 	Settle(n *Note, done func(error))
 	// SendHeads sends heads of topics to the nodes joined to their channels; best effort.

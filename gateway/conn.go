@@ -127,6 +127,7 @@ type closedPeer struct{}
 
 func (closedPeer) Text([]byte) bool   { return false }
 func (closedPeer) Binary([]byte) bool { return false }
+func (closedPeer) Rest()              {}
 func (closedPeer) Alive(time.Time)    {}
 func (closedPeer) Ready() bool        { return false }
 func (closedPeer) Closed()            {}
@@ -157,6 +158,39 @@ func (c *conn) send(l session.Lane, p *session.Packet, sent func()) bool {
 	}
 	c.queue(l, entry{wire: wire, sent: sent})
 	return true
+}
+
+// SendAll queues packets. See session.Socket.
+func (c *conn) SendAll(l session.Lane, ps []*session.Packet) (queued int) {
+	for _, p := range ps {
+		framed(p) // whoever is first does the work before it takes the lock
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.Load() != stateOpen {
+		return 0
+	}
+	if c.out == nil {
+		c.out = c.srv.takeOutbox()
+	}
+	bytes := 0
+	for _, p := range ps {
+		wire := framed(p)
+		if c.packed {
+			wire = c.srv.deflater.framed(p)
+		}
+		if !c.out.room(l, len(wire), &c.srv.cfg) {
+			break
+		}
+		c.out.push(l, entry{wire: wire})
+		bytes += len(wire)
+		queued++
+	}
+	if queued > 0 {
+		c.shard.count.outbox.Add(int64(bytes))
+		c.needFlush()
+	}
+	return queued
 }
 
 // Ping asks the peer for a pong. While one is awaited, the next ping goes out right after it: so no ping is taken

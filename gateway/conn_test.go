@@ -175,6 +175,37 @@ func TestConn_PausedReadingHoldsNoMoreThanABuffer(t *testing.T) {
 	})
 }
 
+func TestConn_RestComesOnceBehindTheFramesOfARead(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		events := make(chan string, 100)
+		r := start(t, cfg, func(p *peer) {
+			p.text = func(p *peer, frame []byte) bool { events <- string(frame); return string(frame) == "wait" }
+			p.rest = func(*peer) { events <- "rest" }
+		})
+		c := r.dial()
+		p := r.peer()
+		c.write(join(frame(0x81, "a"), frame(0x81, "b"), frame(0x81, "wait"), frame(0x81, "c")))
+		expect := func(want ...string) {
+			t.Helper()
+			for _, w := range want {
+				select {
+				case got := <-events:
+					if got != w {
+						t.Fatalf("%q came, want %q", got, w)
+					}
+				case <-time.After(patience):
+					t.Fatalf("nothing came, want %q", w)
+				}
+			}
+		}
+		expect("a", "b", "wait", "rest")
+		p.sock.Resume()
+		expect("c", "rest")
+		c.write(frame(0x81, "d")[:3]) // half a frame: what came before it must not wait for the rest
+		expect("rest")
+	})
+}
+
 func TestConn_PanicEndsThatConnectionAlone(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg Config) {
 		r := start(t, cfg, func(p *peer) {

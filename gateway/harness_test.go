@@ -66,6 +66,7 @@ type peer struct {
 	from   netip.Addr
 	text   func(p *peer, frame []byte) bool
 	binary func(p *peer, frame []byte) bool
+	rest   func(p *peer)
 	alive  chan time.Time
 	ready  atomic.Bool
 	closed chan struct{}
@@ -99,6 +100,13 @@ func (p *peer) Binary(frame []byte) bool {
 		return p.binary(p, frame)
 	}
 	return false
+}
+
+func (p *peer) Rest() {
+	defer p.enter()()
+	if p.rest != nil {
+		p.rest(p)
+	}
 }
 
 func (p *peer) Alive(pinged time.Time) {

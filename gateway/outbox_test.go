@@ -9,6 +9,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/fastport/fastport/protocol"
 	"github.com/fastport/fastport/session"
 )
 
@@ -185,4 +186,38 @@ func TestConn_SendDoesNotAllocate(t *testing.T) {
 	}
 	c.conn.Close()
 	p.waitClosed()
+}
+
+func TestOutbox_SendAllQueuesWhatFitsInOrder(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		cfg.OutboxBytes = 100
+		r := start(t, cfg, nil)
+		c := r.dial()
+		p := r.peer()
+		r.stuff(p, session.LaneFile)
+		var all []*session.Packet
+		for i := range 10 {
+			all = append(all, packet(false, repeat(string(rune('a'+i)), 18))) // 20 bytes with their header
+		}
+		if n := p.sock.SendAll(session.LaneMessage, all); n != 5 {
+			t.Fatalf("%d packets of 20 bytes found room in 100, want 5", n)
+		}
+		for want := byte('a'); want < 'f'; {
+			h, payload, err := c.read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.OpCode == ws.OpText {
+				if payload[0] != want || len(payload) != 18 {
+					t.Fatalf("got %q, want that of %c", payload, want)
+				}
+				want++
+			}
+		}
+		p.sock.Close(protocol.CloseNormal, "")
+		p.waitClosed()
+		if n := p.sock.SendAll(session.LaneMessage, all); n != 0 {
+			t.Fatalf("%d packets were queued for a closed connection", n)
+		}
+	})
 }

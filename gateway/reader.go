@@ -29,6 +29,9 @@ func (c *conn) input(data []byte) {
 func (c *conn) parse(data []byte, now time.Duration) {
 	c.admit()
 	rest, v, err := c.in.feed(data, c)
+	if len(data) > 0 {
+		c.peer.Rest()
+	}
 	switch {
 	case err != nil:
 		why := causeProtocol

@@ -109,6 +109,7 @@ type device struct {
 	dead   bool // answers no ping
 	full   bool // its outbox takes nothing
 	wait   bool
+	hasty  bool // hands in more frames in the same read
 	pinged int
 }
 
@@ -126,6 +127,18 @@ func (d *device) Send(l Lane, p *Packet) bool {
 	d.frames = append(d.frames, f)
 	d.raw = append(d.raw, string(text))
 	return true
+}
+
+func (d *device) SendAll(l Lane, ps []*Packet) int { return sendEach(d, l, ps) }
+
+// sendEach is a socket's SendAll by its Send.
+func sendEach(s Socket, l Lane, ps []*Packet) int {
+	for i, p := range ps {
+		if !s.Send(l, p) {
+			return i
+		}
+	}
+	return len(ps)
 }
 
 func (d *device) SendChunk(p *Packet, sent func()) bool { go sent(); return true }
@@ -195,7 +208,11 @@ func (d *device) hand(frame string) {
 	d.mu.Lock()
 	d.wait = true
 	d.mu.Unlock()
-	if !d.peer.Text([]byte(frame)) {
+	wait := d.peer.Text([]byte(frame))
+	if !d.hasty {
+		d.peer.Rest()
+	}
+	if !wait {
 		d.Resume()
 	}
 }
@@ -507,14 +524,14 @@ func (p *faultyPlane) Listen(r backplane.Receiver) { p.receiver = r; p.Backplane
 
 func (p *faultyPlane) set(change func(p *faultyPlane)) { p.mu.Lock(); change(p); p.mu.Unlock() }
 
-func (p *faultyPlane) Announce(c *backplane.Copy, done func(error)) {
+func (p *faultyPlane) Announce(c *backplane.Copy, more bool, done func(error)) {
 	p.mu.Lock()
 	mute := p.mute
 	p.mu.Unlock()
 	if mute {
 		done = func(error) {}
 	}
-	p.Backplane.Announce(c, done)
+	p.Backplane.Announce(c, more, done)
 }
 
 func (p *faultyPlane) Settle(n *backplane.Note, done func(error)) {
@@ -598,18 +615,23 @@ func (p *faultyPlane) Command(c *backplane.Command) {
 	}
 }
 
-func (p *faultyPlane) Copy(c *backplane.Copy) {
+func (p *faultyPlane) Copies(cs []*backplane.Copy) {
+	var left []*backplane.Copy
 	p.mu.Lock()
-	lost := p.deaf || p.loseCopy != nil && p.loseCopy(c)
-	age := p.age
-	p.mu.Unlock()
-	if age != 0 {
-		old := *c
-		old.Issued = old.Issued.Add(-age)
-		c = &old
+	for _, c := range cs {
+		if p.deaf || p.loseCopy != nil && p.loseCopy(c) {
+			continue
+		}
+		if p.age != 0 {
+			old := *c
+			old.Issued = old.Issued.Add(-p.age)
+			c = &old
+		}
+		left = append(left, c)
 	}
-	if !lost {
-		p.receiver.Copy(c)
+	p.mu.Unlock()
+	if len(left) > 0 {
+		p.receiver.Copies(left)
 	}
 }
 

@@ -86,7 +86,7 @@ func (c *catalogs) node(t *testing.T, id string) *Catalog {
 type follower struct{ catalog *Catalog }
 
 func (f follower) Command(c *backplane.Command) { f.catalog.Forget(c.Name) }
-func (follower) Copy(*backplane.Copy)           {}
+func (follower) Copies([]*backplane.Copy)       {}
 func (follower) Note(*backplane.Note)           {}
 func (follower) Heads(*backplane.Heads)         {}
 func (follower) Link(bool)                      {}

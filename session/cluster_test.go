@@ -213,7 +213,7 @@ func TestReplay_SlowCopyIsNotASecondOne(t *testing.T) {
 		sender.publish("t", "m1")
 		back := far.connect("s", "c:b", 2)
 		back.wantGot("m0! m1!")
-		far.Copy(copies[0])
+		far.Copies(copies[:1])
 		far.Note(notes[0])
 		durable.wantGot("m1")
 		ephemeral.wantGot("m1")

@@ -32,35 +32,45 @@ type committer struct {
 
 func newCommitter(n *Node) *committer { return &committer{node: n, wake: make(chan struct{}, 1)} }
 
-// reserve takes room in the queue. False: there is none.
-func (k *committer) reserve(p *publish) bool {
+// reserve takes room in the queue for what is to be stored, and marks as refused what finds none.
+func (k *committer) reserve(run []*publish) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.waiting >= queueEntries || k.bytes+len(p.copy.Data) > k.node.cfg.QueueBytes && k.waiting > 0 {
-		return false
+	for _, p := range run {
+		if p.copy.QoS == 0 {
+			continue
+		}
+		if k.waiting >= queueEntries || k.bytes+len(p.copy.Data) > k.node.cfg.QueueBytes && k.waiting > 0 {
+			p.refusal = true
+			continue
+		}
+		k.waiting++
+		k.bytes += len(p.copy.Data)
 	}
-	k.waiting++
-	k.bytes += len(p.copy.Data)
-	return true
 }
 
-// add queues what has room.
-func (k *committer) add(p *publish) {
+// add looks after publishes, and queues those that are to be stored and have room.
+func (k *committer) add(run []*publish) {
 	k.mu.Lock()
-	k.queue = append(k.queue, p)
-	k.watched = append(k.watched, p)
+	before := len(k.queue)
+	for _, p := range run {
+		if p.refusal {
+			continue
+		}
+		k.watched = append(k.watched, p)
+		if p.copy.QoS > 0 {
+			k.queue = append(k.queue, p)
+		}
+	}
+	wake := before == 0 && len(k.queue) > 0
 	k.mu.Unlock()
+	if !wake {
+		return // it takes the whole queue before it sleeps
+	}
 	select {
 	case k.wake <- struct{}{}:
 	default:
 	}
-}
-
-// watch looks after a publish that is not to be committed.
-func (k *committer) watch(p *publish) {
-	k.mu.Lock()
-	k.watched = append(k.watched, p)
-	k.mu.Unlock()
 }
 
 // free ends reservations.

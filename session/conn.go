@@ -22,6 +22,7 @@ type Conn struct {
 
 	// Owned by the frame loop: one goroutine at a time, cold frames included.
 	from  *netip.Addr      // nil once it has logged in
+	batch *batch           // publishes that came in the read that is under way
 	held  map[string]int64 // version 1: the attach numbers that it came with, of a client's topics that it has not asked for
 	bad   uint8            // bad frames in a row
 	begun bool             // an init has been taken

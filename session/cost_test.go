@@ -28,6 +28,7 @@ func (s *sink) Send(l Lane, _ *Packet) bool {
 	}
 	return true
 }
+func (s *sink) SendAll(l Lane, ps []*Packet) int      { return sendEach(s, l, ps) }
 func (s *sink) SendChunk(_ *Packet, sent func()) bool { sent(); return true }
 func (s *sink) Ping()                                 {}
 func (s *sink) Resume()                               {}
@@ -59,9 +60,9 @@ func TestDeliver_AllocatesNothingPerSubscriber(t *testing.T) {
 		round := func() {
 			serial++
 			id := fmt.Sprint("m", serial)
-			tp.copy(&backplane.Copy{Channel: tp.channel, MessageID: id, Data: []byte("data"), QoS: 1, Issued: time.Now()})
+			tp.copies([]*backplane.Copy{{Channel: tp.channel, MessageID: id, Data: []byte("data"), QoS: 1, Issued: time.Now()}})
 			for _, c := range conns {
-				c.ackOne([]byte(id), nil)
+				c.ackAll([][]byte{[]byte(id)}, nil)
 			}
 			tp.note(&backplane.Note{Channel: tp.channel, MessageID: id})
 		}

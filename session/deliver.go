@@ -7,32 +7,51 @@ import (
 	"github.com/fastport/fastport/backplane"
 )
 
-// copy delivers a live copy to the node's subscribers, in the channel's order.
-func (t *topic) copy(c *backplane.Copy) {
-	n := t.node
+// copies delivers live copies to the node's subscribers, in the channel's order. Those that need nothing but to be sent
+// are sent to each subscriber together: what is dear about a delivery is to get at the subscriber.
+func (t *topic) copies(cs []*backplane.Copy) {
 	at := time.Now()
-	now := n.at(at)
+	now := t.node.at(at)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(cs) == 1 {
+		if m := t.arrive(cs[0], at, now); m != nil {
+			t.passAll(m, now)
+		}
+		return
+	}
+	t.run = t.node.runs.Get().(*run)
+	for _, c := range cs {
+		if m := t.arrive(c, at, now); m != nil && t.run.add(m) {
+			t.passRun(now)
+		}
+	}
+	t.passRun(now)
+	t.node.runs.Put(t.run)
+	t.run = nil
+}
+
+// arrive takes a copy in. It gives what every live feed is to be sent next; what goes other ways has gone them, behind
+// what was to be sent before. mu is held.
+func (t *topic) arrive(c *backplane.Copy, at time.Time, now int64) *message {
+	n := t.node
 	age := at.Sub(c.Issued)
 	if !c.Issued.IsZero() && age > copyStale {
 		n.figures.late.Add(1)
 		t.traceCopy(c, StepLate)
-		t.mu.Lock()
 		t.seen.add(c.MessageID, seenLate, now)
-		t.mu.Unlock()
-		return
+		return nil
 	}
 	m := newMessage(t, c, now)
 	if m.timed.Store(c.Issued.IsZero()); !c.Issued.IsZero() {
 		m.issued = now - int64(age)
 		m.expires -= max(int64(age), 0) // it may have waited on its way
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	before := t.seen.add(m.id, seenCopy, now)
 	if before&seenCopy != 0 {
 		n.figures.duplicates.Add(1)
 		t.traceCopy(c, StepDuplicate)
-		return
+		return nil
 	}
 	t.traceCopy(c, StepArrived)
 	_, noted := t.unseen[m.id]
@@ -40,14 +59,16 @@ func (t *topic) copy(c *backplane.Copy) {
 		// It was sent through two nodes. Behind what has come since, it would break the order: durable subscribers get it
 		// from the store, in its place, and the others as a repeat.
 		if m.flagged = true; m.qos > 0 {
+			t.passRun(now)
 			t.passEphemeral(m, now)
 		}
-		return
+		return nil
 	}
 	if noted || before&seenRow != 0 {
 		// Its durable subscribers have it from the store, or will, in its place: the copy is late.
+		t.passRun(now)
 		t.passEphemeral(m, now)
-		return
+		return nil
 	}
 	t.arrivals++
 	m.place = t.arrivals
@@ -55,11 +76,12 @@ func (t *topic) copy(c *backplane.Copy) {
 		t.takeOff(m, now)
 	}
 	if !t.holding {
-		t.passAll(m, now)
-		return
+		return m
 	}
+	t.passRun(now)
 	t.passEphemeral(m, now)
 	t.hold(m, now)
+	return nil
 }
 
 // takeOff notes a copy as undecided. mu is held.

@@ -24,6 +24,7 @@ func (quietLink) Close()                {}
 type fullSocket struct{}
 
 func (fullSocket) Send(Lane, *Packet) bool          { return false }
+func (fullSocket) SendAll(Lane, []*Packet) int      { return 0 }
 func (fullSocket) SendChunk(*Packet, func()) bool   { return false }
 func (fullSocket) Ping()                            {}
 func (fullSocket) Resume()                          {}

@@ -52,10 +52,16 @@ func (c *Conn) take(f *protocol.ClientFrame) (wait bool) {
 	switch f.Type {
 	case protocol.TypePublish:
 		c.publish(f)
+		return false
 	case protocol.TypeAck:
 		c.ack(f)
+		return false
 	case protocol.TypePing:
 		c.answer(LaneControl, &protocol.ServerFrame{Type: protocol.TypePong, ServerTime: c.node.storeNow().UnixMilli()})
+		return false
+	}
+	c.startBatch() // the rest is done behind what was published before it
+	switch f.Type {
 	case protocol.TypeInit:
 		c.begun = true
 		l := initOf(f)

@@ -173,6 +173,7 @@ func TestFrames_OfOneConnectionStayInOrderBehindAColdOne(t *testing.T) {
 		if wait := d.peer.Text([]byte(publishFrame("t", "m1"))); wait {
 			t.Error("a publish blocks")
 		}
+		d.peer.Rest()
 	})
 }
 

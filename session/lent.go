@@ -39,6 +39,16 @@ func (s *lent) Send(l Lane, p *Packet) bool {
 	return s.v.wire.link.Send(appendLink(nil, kind, numbers), p.Payload())
 }
 
+// SendAll is Send for each.
+func (s *lent) SendAll(l Lane, ps []*Packet) int {
+	for i, p := range ps {
+		if !s.Send(l, p) {
+			return i
+		}
+	}
+	return len(ps)
+}
+
 // SendChunk passes a chunk to the guest, unless it has it, and gives it to the connection.
 func (s *lent) SendChunk(p *Packet, sent func()) bool {
 	c, err := protocol.ParseChunk(p.Payload())

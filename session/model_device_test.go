@@ -103,6 +103,15 @@ type conn struct {
 
 type received struct{ topic, id string }
 
+func (c *conn) SendAll(l session.Lane, ps []*session.Packet) int {
+	for i, p := range ps {
+		if !c.Send(l, p) {
+			return i
+		}
+	}
+	return len(ps)
+}
+
 func (c *conn) Send(_ session.Lane, p *session.Packet) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -272,7 +281,11 @@ func (c *conn) pump() {
 		if err := f.Parse(b); err == nil {
 			c.w.check.handing(c.w.ticks.Add(1), c, &f)
 		}
-		if wait := c.peer.Text(b); !wait {
+		wait := c.peer.Text(b)
+		if wait || len(c.backlog) == 0 {
+			c.peer.Rest() // else what comes next came in the same read
+		}
+		if !wait {
 			c.mu.Lock()
 			c.waiting = false
 			c.mu.Unlock()

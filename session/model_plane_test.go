@@ -146,13 +146,19 @@ func (p *plane) Listen(r backplane.Receiver) { p.receiver = r; p.Backplane.Liste
 
 func (p *plane) Link(bool) {}
 
-func (p *plane) Copy(c *backplane.Copy) {
-	if !p.hears(c.Channel) || p.loses(c.MessageID, 0) {
-		p.tell("copy lost at "+p.id, c.MessageID)
-		return
+func (p *plane) Copies(cs []*backplane.Copy) {
+	var left []*backplane.Copy
+	for _, c := range cs {
+		if !p.hears(c.Channel) || p.loses(c.MessageID, 0) {
+			p.tell("copy lost at "+p.id, c.MessageID)
+			continue
+		}
+		p.hear(c.MessageID)
+		left = append(left, c)
 	}
-	p.hear(c.MessageID)
-	p.then(func() { p.receiver.Copy(c) })
+	if len(left) > 0 {
+		p.then(func() { p.receiver.Copies(left) })
+	}
 }
 
 func (p *plane) Note(n *backplane.Note) {
@@ -190,14 +196,17 @@ func (p *plane) Command(c *backplane.Command) {
 	}
 }
 
-func (p *plane) Announce(c *backplane.Copy, done func(error)) {
+func (p *plane) Announce(c *backplane.Copy, more bool, done func(error)) {
 	p.then(func() {
 		if err := p.out(); err != nil {
 			done(err)
+			if !more {
+				p.Backplane.Fence(c.Channel, func(error) {}) // those that wait for this one wait no longer
+			}
 			return
 		}
 		p.tell("announced by "+p.id, c.MessageID)
-		p.Backplane.Announce(c, done)
+		p.Backplane.Announce(c, more, done)
 	})
 }
 

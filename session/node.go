@@ -28,6 +28,8 @@ type Node struct {
 	started time.Time
 	seed    maphash.Seed
 	frames  sync.Pool // of *protocol.ClientFrame
+	batches sync.Pool // of *batch
+	runs    sync.Pool // of *run
 
 	files      *openFiles
 	cursors    *cursors
@@ -74,6 +76,8 @@ func New(cfg Config) (*Node, error) {
 		started: time.Now(), seed: maphash.MakeSeed(), tenants: map[string]*tenant{}, past: map[string]bool{}}
 	n.figures.errors = metrics.NewLabels(protocol.Codes...)
 	n.frames.New = func() any { return new(protocol.ClientFrame) }
+	n.batches.New = func() any { return new(batch) }
+	n.runs.New = func() any { return new(run) }
 	n.background, n.cancel = context.WithCancel(context.Background())
 	n.files = newOpenFiles(cfg.MaxOpenFiles, n.receivers)
 	n.cursors = newCursors(n)

@@ -57,6 +57,7 @@ func (n *Node) Publish(ctx context.Context, sess storage.Session, m Publication)
 	if err := t.accept(p, []byte(m.Topic), m.HasTimestamp); err != nil {
 		return Published{}, err
 	}
+	start([]*publish{p})
 	select {
 	case <-answer:
 	case <-ctx.Done():
@@ -91,6 +92,9 @@ type publish struct {
 	width   int // subscribers connected here when it came
 	done    func(*publish)
 
+	again   bool // another of this messageId is under way
+	refusal bool // there was no room for it in the committer's queue
+
 	// Owned by the committer.
 	attempts int
 
@@ -121,10 +125,20 @@ func (c *Conn) publish(f *protocol.ClientFrame) {
 	if err := c.tenant.accept(p, f.Topic, f.HasTimestamp); err != nil {
 		c.refuse(f, err)
 		c.answered()
+		return
+	}
+	if c.batch == nil {
+		c.batch = c.node.batches.Get().(*batch)
+	}
+	if c.batch.add(p) {
+		c.startBatch()
 	}
 }
 
-// accept checks a publish and sends it on its way. An error is the answer: nothing has been done.
+// Rest starts what has been published.
+func (c *Conn) Rest() { c.startBatch() }
+
+// accept checks a publish and readies it for start. An error is the answer: nothing has been done.
 func (t *tenant) accept(p *publish, topic []byte, stamped bool) *protocol.Error {
 	n := t.node
 	if err := t.check(&p.copy, stamped); err != nil {
@@ -162,48 +176,7 @@ func (t *tenant) accept(p *publish, topic []byte, stamped bool) *protocol.Error 
 	}
 	if p.copy.QoS == 0 {
 		p.decided = p.started
-		tp.committer().watch(p)
-		p.announce()
-		return nil
 	}
-	return p.start()
-}
-
-// start puts the publish among its topic's undecided ones and announces it, unless it must be appended first: it may
-// be there already, or follow one of its connection's that may.
-func (p *publish) start() *protocol.Error {
-	t := p.topic
-	t.publishing.Lock()
-	if t.pending == nil {
-		t.pending = map[string]*publish{}
-	}
-	_, again := t.pending[p.copy.MessageID]
-	t.pending[p.copy.MessageID] = p
-	t.publishing.Unlock()
-	// What waited here while the node stood still its client may have sent through another one since. In no hurry: the
-	// store is as slow to come back as everything else.
-	late := p.conn != nil && t.node.pulse.stoodStill(p.started)
-	must, maybe, behind, wary := p.retry || again || late, p.aged || !t.node.leased(p.started), false, true
-	if p.conn != nil {
-		maybe = maybe || p.conn.mayResend()
-		behind, wary = p.conn.appendsFirst(t)
-	}
-	p.first = must || maybe || behind
-	p.wary = p.first && wary && !must
-	p.copy.Retry = p.retry || again || p.aged // somebody may have it, and have it in another place
-	if p.first && p.conn != nil {
-		p.conn.appendFirst(before{t, p.wary})
-	}
-	k := t.committer()
-	if !k.reserve(p) {
-		p.ordered()
-		p.forget()
-		return errQueueFull
-	}
-	if !p.first {
-		p.announce()
-	}
-	k.add(p)
 	return nil
 }
 
@@ -238,19 +211,22 @@ func (p *publish) over() {
 
 // announce sends the live copy, once.
 func (p *publish) announce() {
-	n := p.topic.node
 	p.mu.Lock()
 	released := p.released
 	p.released = true
 	p.mu.Unlock()
-	if released {
-		return
+	if !released {
+		p.send(p.topic.node.down.Load(), false)
 	}
-	if n.down.Load() {
+}
+
+// send hands the live copy to the backplane; with more another one of the topic follows at once.
+func (p *publish) send(down, more bool) {
+	if down {
 		p.announceDone(backplane.ErrUnavailable)
 		return
 	}
-	n.bus.Announce(&p.copy, p.announceDone)
+	p.topic.node.bus.Announce(&p.copy, more, p.announceDone)
 }
 
 func (p *publish) announceDone(err error) {
@@ -360,7 +336,7 @@ func (t *topic) serve(p *publish) {
 	}
 	c := p.copy
 	c.Retry = c.Retry || !c.Issued.IsZero() // it was announced, and lost: what came behind it may have been seen
-	t.copy(&c)
+	t.copies([]*backplane.Copy{&c})
 	t.note(&p.note)
 }
 

@@ -9,10 +9,10 @@ import (
 	"github.com/fastport/fastport/protocol"
 )
 
-// Copy takes a live copy.
-func (n *Node) Copy(c *backplane.Copy) {
-	if t := n.topicOf(c.Channel.Session, c.Channel.Topic); t != nil {
-		t.copy(c)
+// Copies takes live copies.
+func (n *Node) Copies(cs []*backplane.Copy) {
+	if t := n.topicOf(cs[0].Channel.Session, cs[0].Channel.Topic); t != nil {
+		t.copies(cs)
 	}
 }
 

@@ -84,6 +84,49 @@ func (c *Conn) deliver(f *feed, m *message, replay bool, now int64) bool {
 	return true
 }
 
+// deliverRun sends the first of some messages on a live feed, up to one that takes more thought, and says how many. The
+// topic's mu is held.
+func (c *Conn) deliverRun(f *feed, run []*message, packets []*Packet, now int64) (sent int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		return len(run)
+	}
+	room, plain := c.node.cfg.MaxInFlight-c.window.len(), 0
+	if len(c.backlog.list) > 0 {
+		room = 0
+	}
+	for _, m := range run {
+		if room <= 0 || f.own(m) || m.place <= f.joinAt || m.qos > 0 && m.expires <= now {
+			break
+		}
+		if plain++; m.qos > 0 {
+			room--
+		}
+	}
+	if plain == 0 {
+		return 0
+	}
+	sent = c.socket.SendAll(LaneMessage, packets[:plain])
+	due := int64(0)
+	for _, m := range run[:sent] {
+		if m.qos == 0 {
+			m.leaves(m.arrived)
+			continue
+		}
+		m.leaves(now)
+		c.window.push(newOut(f, m, now))
+		if due == 0 || m.expires < due {
+			due = m.expires
+		}
+	}
+	if due != 0 {
+		c.node.alarms.set(&c.alarm, min(now+c.tenant.retryAfter.Load(), due))
+	}
+	c.node.figures.deliveries.Add(int64(sent))
+	return sent
+}
+
 // deliverOnce sends what nobody is owed.
 func (c *Conn) deliverOnce(m *message, now int64) {
 	c.mu.Lock()
@@ -115,11 +158,7 @@ func (c *Conn) push(f *feed, m *message, replay bool, now int64) bool {
 	if !c.socket.Send(LaneMessage, m.packet(0, replay)) {
 		return false
 	}
-	tries := uint16(0)
-	if m.flagged && m.place != 0 {
-		tries = 1 // it said so
-	}
-	c.window.push(out{m: m, f: f, sent: now, tries: tries})
+	c.window.push(newOut(f, m, now))
 	c.node.alarms.set(&c.alarm, min(now+c.tenant.retryAfter.Load(), m.expires))
 	m.leaves(now)
 	c.node.figures.deliveries.Add(1)

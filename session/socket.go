@@ -25,6 +25,8 @@ type Socket interface {
 	// Control, messages (with acks) and file chunks have bounds of their own, so that none crowds out another. A queue
 	// that nothing leaves for protocol.SlowConsumerAfter is the socket's own reason to close with 4008.
 	Send(l Lane, p *Packet) bool
+	// SendAll is Send for packets in their order; it gives how many of the first were queued.
+	SendAll(l Lane, ps []*Packet) int
 	// SendChunk queues p on LaneFile and calls sent, once and from any goroutine, when the kernel has taken it whole or
 	// the socket is closed. False: p was not queued, and sent is not called.
 	SendChunk(p *Packet, sent func()) bool
@@ -36,14 +38,17 @@ type Socket interface {
 	Close(code protocol.CloseCode, reason string)
 }
 
-// Peer is a connection as the gateway sees it: the engine's end of a Socket. One goroutine at a time calls Text, Binary
-// and Closed; buffers are valid during the call only. A method that returns wait has gone on in the background: the
+// Peer is a connection as the gateway sees it: the engine's end of a Socket. One goroutine at a time calls Text, Binary,
+// Rest and Closed; buffers are valid during the call only. A method that returns wait has gone on in the background: the
 // gateway hands in nothing more until Socket.Resume is called (which may be before the method returns).
 type Peer interface {
 	// Text takes one text frame of valid UTF-8.
 	Text(frame []byte) (wait bool)
 	// Binary takes one binary frame.
 	Binary(frame []byte) (wait bool)
+	// Rest tells that for now there are no more frames than those handed in: what waited for company goes on without. It
+	// comes after each read, also where a method asked to wait, and before Closed.
+	Rest()
 	// Alive tells that a pong came to a ping that was sent at the given time.
 	Alive(pinged time.Time)
 	// Ready reports whether the connection has logged in. Any goroutine may ask.

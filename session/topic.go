@@ -38,6 +38,7 @@ type topic struct {
 	live     int   // durable feeds that are live
 	laggards []*feed
 	seen     seen
+	run      *run // gathers while copies come together
 
 	arrivals uint64
 	flights  map[string]*message // arrived, undecided, by id

@@ -29,6 +29,8 @@ type memorySocket struct {
 	resumed int
 }
 
+func (s *memorySocket) SendAll(l Lane, ps []*Packet) int { return sendEach(s, l, ps) }
+
 func (s *memorySocket) Send(_ Lane, p *Packet) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,6 +8,14 @@ type out struct {
 	tries uint16 // repeats so far
 }
 
+func newOut(f *feed, m *message, now int64) out {
+	o := out{m: m, f: f, sent: now}
+	if m.flagged && m.place != 0 {
+		o.tries = 1 // it said so
+	}
+	return o
+}
+
 // window is what is out to a connection, in the order in which it was sent first. It is searched, not indexed: acks
 // come in that order but for a few, and MaxInFlight entries are a few cache lines.
 type window struct {

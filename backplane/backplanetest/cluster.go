@@ -294,7 +294,7 @@ func closedRefuses(t *testing.T, c Cluster) {
 	}
 	ctx := t.Context()
 	for name, err := range map[string]error{
-		"announce": await(t, "announce", func(done func(error)) { a.Announce(&backplane.Copy{Channel: channel}, done) }),
+		"announce": await(t, "announce", func(done func(error)) { a.Announce(&backplane.Copy{Channel: channel}, false, done) }),
 		"settle":   await(t, "settle", func(done func(error)) { a.Settle(&backplane.Note{Channel: channel}, done) }),
 		"join":     await(t, "join", func(done func(error)) { a.Join(channel, done) }),
 		"fence":    await(t, "fence", func(done func(error)) { a.Fence(channel, done) }),

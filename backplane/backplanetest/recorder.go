@@ -40,11 +40,13 @@ func (r *recorder) keep(ch backplane.Channel, event string, also func()) {
 	r.changed = make(chan struct{})
 }
 
-func (r *recorder) Copy(c *backplane.Copy) {
-	if r.onCopy != nil {
-		r.onCopy(c)
+func (r *recorder) Copies(cs []*backplane.Copy) {
+	for _, c := range cs {
+		if r.onCopy != nil {
+			r.onCopy(c)
+		}
+		r.keep(c.Channel, "copy "+c.MessageID, func() { r.copies = append(r.copies, c) })
 	}
-	r.keep(c.Channel, "copy "+c.MessageID, func() { r.copies = append(r.copies, c) })
 }
 
 func (r *recorder) Note(n *backplane.Note) {
@@ -147,5 +149,5 @@ func join(t *testing.T, n backplane.Backplane, ch backplane.Channel) {
 
 func announce(t *testing.T, n backplane.Backplane, ch backplane.Channel, id string) {
 	t.Helper()
-	must(t, "announce", func(done func(error)) { n.Announce(&backplane.Copy{Channel: ch, MessageID: id}, done) })
+	must(t, "announce", func(done func(error)) { n.Announce(&backplane.Copy{Channel: ch, MessageID: id}, false, done) })
 }

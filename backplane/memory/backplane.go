@@ -34,9 +34,10 @@ func (n *Backplane) receiver() backplane.Receiver {
 	return nil
 }
 
-// Announce sets c.Issued. done is called once every joined node's Receiver has had c.
-func (n *Backplane) Announce(c *backplane.Copy, done func(error)) {
-	n.post(c.Channel, event{kind: copies, copy: c, done: done})
+// Announce sets c.Issued. done is called once every joined node's Receiver has had c; with more that is by whoever
+// announces the next, so that Receivers get both in one call.
+func (n *Backplane) Announce(c *backplane.Copy, more bool, done func(error)) {
+	n.post(c.Channel, event{kind: copies, copy: c, more: more, done: done})
 }
 
 // Settle sends a note behind what was announced before.

@@ -31,6 +31,7 @@ type event struct {
 	copy *backplane.Copy
 	note *backplane.Note
 	head *backplane.Heads
+	more bool        // another comes at once, which delivers this one too
 	done func(error) // may be nil
 }
 
@@ -58,6 +59,7 @@ type channel struct {
 	// Owned by the goroutine that delivers; changed under mu besides, for others to read it there.
 	members []*Backplane
 	spare   []event
+	list    []*backplane.Copy
 }
 
 // pushed is what became of a push.
@@ -65,7 +67,7 @@ type pushed uint8
 
 const (
 	queued pushed = iota
-	idle          // queued, and the caller must deliver
+	idle          // queued, and the caller must deliver it
 	overflowed
 	removed
 )
@@ -83,7 +85,7 @@ func (c *channel) push(e event, now func() time.Time) pushed {
 		e.copy.Issued = now() // under the lock: issue times follow the order
 	}
 	c.queue = append(c.queue, e)
-	if c.busy {
+	if c.busy || e.more {
 		return queued
 	}
 	c.busy = true
@@ -115,14 +117,68 @@ func (c *channel) deliver() (deserted bool) {
 		c.mu.Unlock()
 
 		for next < len(batch) {
-			e := batch[next]
-			batch[next] = event{} // lets go of the message
-			next++
-			c.carryOut(&e)
+			run := batch[next : next+together(batch[next:])]
+			next += len(run)
+			if run[0].kind == copies {
+				c.pass(run)
+			} else {
+				c.carryOut(&run[0])
+			}
+			clear(run) // lets go of the messages
 		}
 		if cap(batch) <= 1024 { // a burst's array is not kept
 			c.spare = batch[:0]
 		}
+	}
+}
+
+// together is how many of the first events are carried out in one call.
+func together(events []event) int {
+	n := 1
+	if events[0].kind == copies {
+		for n < len(events) && events[n].kind == copies {
+			n++
+		}
+	}
+	return n
+}
+
+// pass hands copies to every member.
+func (c *channel) pass(run []event) {
+	// The announcer's node gets the very Copy. Each other node gets its own, made before anyone sees the first: Shared
+	// belongs to a receiving node, and nodes of one process must not meet in it.
+	var originals []backplane.Copy
+	if slices.ContainsFunc(run, func(e event) bool {
+		return slices.ContainsFunc(c.members, func(n *Backplane) bool { return n != e.node })
+	}) {
+		originals = make([]backplane.Copy, len(run))
+		for i := range run {
+			originals[i] = *run[i].copy
+			originals[i].Shared = nil
+		}
+	}
+	for _, n := range c.members {
+		r := n.receiver()
+		if r == nil {
+			continue
+		}
+		c.list = c.list[:0]
+		for i := range run {
+			mine := run[i].copy
+			if n != run[i].node {
+				other := originals[i]
+				mine = &other
+			}
+			c.list = append(c.list, mine)
+		}
+		r.Copies(c.list)
+		clear(c.list)
+	}
+	if cap(c.list) > 1024 {
+		c.list = nil
+	}
+	for i := range run {
+		run[i].finish(nil)
 	}
 }
 
@@ -149,22 +205,6 @@ func (c *channel) carryOut(e *event) {
 		if e.node.closed.Load() || !slices.Contains(c.members, e.node) {
 			e.finish(backplane.ErrUnavailable)
 			return
-		}
-		e.finish(nil)
-	case copies:
-		// The announcer's node gets the very Copy. Each other node gets its own, made before anyone sees the first:
-		// Shared belongs to a receiving node, and nodes of one process must not meet in it.
-		original := *e.copy
-		original.Shared = nil
-		for _, n := range c.members {
-			mine := e.copy
-			if n != e.node {
-				other := original
-				mine = &other
-			}
-			if r := n.receiver(); r != nil {
-				r.Copy(mine)
-			}
 		}
 		e.finish(nil)
 	case notes:

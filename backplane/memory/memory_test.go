@@ -2,6 +2,7 @@ package memory
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -44,7 +45,11 @@ func TestBackplane(t *testing.T) {
 // receiver calls a function for each copy.
 type receiver struct{ copy func(*backplane.Copy) }
 
-func (r receiver) Copy(c *backplane.Copy)     { r.copy(c) }
+func (r receiver) Copies(cs []*backplane.Copy) {
+	for _, c := range cs {
+		r.copy(c)
+	}
+}
 func (receiver) Note(*backplane.Note)         {}
 func (receiver) Heads(*backplane.Heads)       {}
 func (receiver) Command(c *backplane.Command) {}
@@ -61,7 +66,7 @@ func TestBus_WorksInABubble(t *testing.T) {
 		ch := backplane.Channel{Session: "s", Topic: "t"}
 		n.Join(ch, noted)
 		time.Sleep(time.Hour)
-		n.Announce(&backplane.Copy{Channel: ch}, noted)
+		n.Announce(&backplane.Copy{Channel: ch}, false, noted)
 		if issued := <-got; !issued.Equal(time.Now()) {
 			t.Errorf("issued = %v, want the bubble's %v", issued, time.Now())
 		}
@@ -86,7 +91,7 @@ func TestBus_ForgetsChannelsThatNobodyHolds(t *testing.T) {
 		ch := backplane.Channel{Session: "s", Topic: fmt.Sprint(i)}
 		a.Join(ch, noted)
 		b.Join(ch, noted)
-		b.Announce(&backplane.Copy{Channel: ch}, noted)
+		b.Announce(&backplane.Copy{Channel: ch}, false, noted)
 		a.Leave(ch)
 	}
 	if err := b.Close(); err != nil {
@@ -106,7 +111,7 @@ func TestBus_JoinsRaceWithLeavesAndCloses(t *testing.T) {
 			for range 200 {
 				n := bus.Node("n")
 				n.Listen(receiver{func(*backplane.Copy) {}})
-				wg.Go(func() { n.Announce(&backplane.Copy{Channel: ch}, noted) })
+				wg.Go(func() { n.Announce(&backplane.Copy{Channel: ch}, false, noted) })
 				wg.Go(func() { n.Join(ch, noted) })
 				if err := n.Close(); err != nil {
 					t.Error(err)
@@ -127,16 +132,16 @@ func TestBus_PanicInAReceiverStopsNoChannel(t *testing.T) {
 	n.Listen(receiver{func(c *backplane.Copy) {
 		got = append(got, c.MessageID)
 		if c.MessageID == "1" {
-			n.Announce(&backplane.Copy{Channel: ch, MessageID: "2"}, noted)
+			n.Announce(&backplane.Copy{Channel: ch, MessageID: "2"}, false, noted)
 			panic("receiver")
 		}
 	}})
 	n.Join(ch, noted)
 	func() {
 		defer func() { _ = recover() }()
-		n.Announce(&backplane.Copy{Channel: ch, MessageID: "1"}, noted)
+		n.Announce(&backplane.Copy{Channel: ch, MessageID: "1"}, false, noted)
 	}()
-	n.Announce(&backplane.Copy{Channel: ch, MessageID: "3"}, noted)
+	n.Announce(&backplane.Copy{Channel: ch, MessageID: "3"}, false, noted)
 	if fmt.Sprint(got) != "[1 2 3]" {
 		t.Errorf("got %v, want [1 2 3]", got)
 	}
@@ -151,7 +156,7 @@ func TestBus_FullQueueRefuses(t *testing.T) {
 			return
 		}
 		for range maxQueued + 5 { // nothing is delivered while a receiver is at it
-			n.Announce(&backplane.Copy{Channel: ch}, func(err error) {
+			n.Announce(&backplane.Copy{Channel: ch}, false, func(err error) {
 				if err != nil {
 					refused++
 				}
@@ -159,7 +164,7 @@ func TestBus_FullQueueRefuses(t *testing.T) {
 		}
 	}})
 	n.Join(ch, noted)
-	n.Announce(&backplane.Copy{Channel: ch, MessageID: "first"}, noted)
+	n.Announce(&backplane.Copy{Channel: ch, MessageID: "first"}, false, noted)
 	if refused != 5 {
 		t.Errorf("refused = %d, want 5", refused)
 	}
@@ -185,6 +190,52 @@ func BenchmarkAnnounce(b *testing.B) {
 	n.Join(ch, noted)
 	b.ReportAllocs()
 	for b.Loop() {
-		n.Announce(&backplane.Copy{Channel: ch}, noted)
+		n.Announce(&backplane.Copy{Channel: ch}, false, noted)
+	}
+}
+
+// calls is a receiver that notes which copies came in one call.
+type calls struct {
+	receiver
+	got []string
+}
+
+func (c *calls) Copies(cs []*backplane.Copy) {
+	ids := ""
+	for _, one := range cs {
+		ids += one.MessageID
+	}
+	c.got = append(c.got, ids)
+}
+
+func TestAnnounce_WithMoreComesTogetherWithTheNext(t *testing.T) {
+	bus := NewBus()
+	a, b := bus.Node("a"), bus.Node("b")
+	var near, far calls
+	a.Listen(&near)
+	b.Listen(&far)
+	ch := backplane.Channel{Session: "s", Topic: "t"}
+	a.Join(ch, noted)
+	b.Join(ch, noted)
+	answers := 0
+	announce := func(id string, more bool) {
+		a.Announce(&backplane.Copy{Channel: ch, MessageID: id}, more, func(err error) {
+			if err == nil {
+				answers++
+			}
+		})
+	}
+	announce("1", true)
+	announce("2", true)
+	if len(near.got)+answers != 0 {
+		t.Fatalf("got %q and %d answers while more is to come", near.got, answers)
+	}
+	announce("3", false)
+	announce("4", true)
+	b.Announce(&backplane.Copy{Channel: ch, MessageID: "5"}, false, noted) // whoever comes takes along what waits
+	announce("6", false)
+	want := []string{"123", "45", "6"}
+	if !slices.Equal(near.got, want) || !slices.Equal(far.got, want) || answers != 5 {
+		t.Fatalf("got %q and %q, %d answers; want %q twice, 5 answers", near.got, far.got, answers, want)
 	}
 }

@@ -46,7 +46,7 @@ func benchmarkLine(b *testing.B, addr string, data []byte, inflight int) {
 	measure(b, addr, func() {
 		for range b.N {
 			room <- struct{}{}
-			n.Announce(&backplane.Copy{Channel: topic(1), MessageID: "0123456789abcdef", Data: data, QoS: 1, Node: "a"}, func(err error) {
+			n.Announce(&backplane.Copy{Channel: topic(1), MessageID: "0123456789abcdef", Data: data, QoS: 1, Node: "a"}, false, func(err error) {
 				if err != nil {
 					b.Error(err)
 				}
@@ -100,8 +100,8 @@ type counter struct {
 	all  chan struct{}
 }
 
-func (c *counter) Copy(*backplane.Copy) {
-	if c.want--; c.want == 0 {
+func (c *counter) Copies(cs []*backplane.Copy) {
+	if c.want -= len(cs); c.want == 0 {
 		close(c.all)
 	}
 }

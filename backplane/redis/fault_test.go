@@ -197,7 +197,7 @@ func TestFault_AReaderThatIsTooSlowIsCutAloudAndHealed(t *testing.T) {
 	large := make([]byte, 64<<10)
 	answers := make(chan error, 640)
 	for range cap(answers) {
-		quick.b.Announce(&backplane.Copy{Channel: topic(1), MessageID: "large", Data: large}, func(err error) { answers <- err })
+		quick.b.Announce(&backplane.Copy{Channel: topic(1), MessageID: "large", Data: large}, false, func(err error) { answers <- err })
 	}
 	for range cap(answers) {
 		if err := quick.answer("announce", answers); err != nil {
@@ -350,7 +350,7 @@ func TestFault_WhatRedisNeverHeardIsOldWhenItArrives(t *testing.T) {
 	b.join(topic(1))
 	p.hold()
 	answers := make(chan error, 1)
-	a.b.Announce(&backplane.Copy{Channel: topic(1), MessageID: "late"}, func(err error) { answers <- err })
+	a.b.Announce(&backplane.Copy{Channel: topic(1), MessageID: "late"}, false, func(err error) { answers <- err })
 	const held = 2100 * time.Millisecond
 	time.Sleep(held)
 	p.resume()
@@ -468,7 +468,7 @@ func TestManyTopicsKeepTheirOwnOrderWhileOthersAnnounce(t *testing.T) {
 	}
 	for n := range each {
 		for i := range topics {
-			a.b.Announce(&backplane.Copy{Channel: topic(i), MessageID: fmt.Sprint(n)}, func(error) {})
+			a.b.Announce(&backplane.Copy{Channel: topic(i), MessageID: fmt.Sprint(n)}, false, func(error) {})
 		}
 	}
 	b.wait("all copies", func() bool { return len(b.copies) == topics*each })

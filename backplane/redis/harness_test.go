@@ -45,11 +45,13 @@ func (l *listener) note(change func()) {
 	l.changed = make(chan struct{})
 }
 
-func (l *listener) Copy(c *backplane.Copy) {
-	if l.onCopy != nil {
-		l.onCopy(c)
+func (l *listener) Copies(cs []*backplane.Copy) {
+	for _, c := range cs {
+		if l.onCopy != nil {
+			l.onCopy(c)
+		}
+		l.note(func() { l.copies = append(l.copies, c) })
 	}
-	l.note(func() { l.copies = append(l.copies, c) })
 }
 func (l *listener) Note(*backplane.Note)   {}
 func (l *listener) Heads(*backplane.Heads) {}
@@ -135,7 +137,7 @@ func (l *listener) answer(what string, answers <-chan error) error {
 func (l *listener) announce(ch backplane.Channel, id string) error {
 	l.t.Helper()
 	answers := make(chan error, 1)
-	l.b.Announce(&backplane.Copy{Channel: ch, MessageID: id}, func(err error) { answers <- err })
+	l.b.Announce(&backplane.Copy{Channel: ch, MessageID: id}, false, func(err error) { answers <- err })
 	return l.answer("announce", answers)
 }
 

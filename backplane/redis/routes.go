@@ -22,8 +22,9 @@ func (b *Backplane) carrier(ch backplane.Channel) (*line, string) {
 }
 
 // Announce queues c for the Redis that carries its channel and sets c.Issued: a copy that then waits, in a frozen
-// process say, is that much older when it arrives. done is called when Redis has answered.
-func (b *Backplane) Announce(c *backplane.Copy, done func(error)) {
+// process say, is that much older when it arrives. done is called when Redis has answered. What is queued goes out
+// together anyway, so more says nothing new.
+func (b *Backplane) Announce(c *backplane.Copy, more bool, done func(error)) {
 	l, name := b.carrier(c.Channel)
 	if l == nil {
 		done(errDown)
@@ -118,7 +119,7 @@ func (b *Backplane) arrive(l *line, ch backplane.Channel, payload []byte) {
 			var issued int64
 			if issued, err = f.decodeCopy(c); err == nil {
 				c.Issued = l.clock.local(issued)
-				(*r).Copy(c)
+				(*r).Copies([]*backplane.Copy{c})
 			}
 		case kindNote:
 			n := &backplane.Note{Channel: ch}
