@@ -161,7 +161,8 @@ func TestGreeting_HTTPHasTheRestOfTheHeadsTimeOnly(t *testing.T) {
 	}
 }
 
-func TestGreeting_WhoSpeaksInADrainIsClosed(t *testing.T) {
+// net/http closes without a word once it has begun to shut down; until then there is a 503.
+func TestGreeting_WhoSpeaksInADrainIsRefused(t *testing.T) {
 	r := start(t, Config{}, nil)
 	silent, half := r.rawDial(), r.rawDial()
 	half.write([]byte(upgradeHead))
@@ -174,11 +175,29 @@ func TestGreeting_WhoSpeaksInADrainIsClosed(t *testing.T) {
 	half.write([]byte("\r\n"))
 	silent.write([]byte(upgradeHead + "\r\n"))
 	for _, c := range []*client{half, silent} {
-		if _, err := c.br.ReadByte(); err == nil || isTimeout(err) {
-			t.Fatalf("read: %v, want the end", err)
+		said, err := io.ReadAll(c.br)
+		if isTimeout(err) || len(said) > 0 && !strings.HasPrefix(string(said), "HTTP/1.1 503 ") {
+			t.Fatalf("read: %.40q, %v; want 503 or nothing, and the end", said, err)
 		}
 	}
 	if err := <-drained; err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestGreeting_CloseWaitsForNobodyWhoIsSilent(t *testing.T) {
+	r := start(t, Config{HeaderTimeout: time.Hour}, nil)
+	silent := r.rawDial()
+	eventually(t, "it is greeted", func() bool { return r.srv.Stats().Pending == 1 })
+	closed := make(chan error, 1)
+	go func() { closed <- r.srv.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(patience):
+		silent.conn.Close()
+		t.Fatal("Close waits for a head")
 	}
 }

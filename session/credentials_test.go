@@ -94,6 +94,36 @@ func TestAuthenticate_RightPasswordIsRememberedForFiveMinutes(t *testing.T) {
 	})
 }
 
+func TestRemembered_KnowsRightPasswordsOfSessionsInUseOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cs := newCatalogs()
+		c := cs.node(t, "a")
+		mustCreate(t, c, NewSpec("s", "p"))
+		known := func(when, password string, want bool) {
+			t.Helper()
+			var got bool
+			if cost := cs.cost(c, func() { _, got = c.Remembered("s", password) }); cost != [2]int64{} {
+				t.Errorf("%s: it cost %v hashes and reads, want none", when, cost)
+			}
+			if got != want {
+				t.Errorf("%s: remembered = %t, want %t", when, got, want)
+			}
+		}
+		known("before a login", "p", false)
+		login(t, c, "s", "p")
+		login(t, c, "s", "wrong")
+		known("after a login", "p", true)
+		known("a wrong password that was tried", "wrong", false)
+		known("one that was not", "other", false)
+		if err := c.Suspend(t.Context(), "s", true); err != nil {
+			t.Fatal(err)
+		}
+		known("suspended", "p", false)
+		login(t, c, "s", "p") // the row is fresh again, and says so
+		known("suspended, and asked for", "p", false)
+	})
+}
+
 func TestAuthenticate_ChangeFlushesWhatIsRememberedOnEveryNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cs := newCatalogs()
