@@ -111,9 +111,10 @@ func busyNode(t *testing.T, env map[string]string) (n *Node, before scrape) {
 	n = startTestNode(t, nodeConfig(t, env))
 	before = scrapeNode(t, n.OpsURL())
 	createBareSession(t, n)
-	sub, old := dialBare(t, n, 2, aClient), dialBare(t, n, 1)
+	sub := dialBare(t, n, 2, aClient)
 	sub.send(`{"type":"subscribe","topic":%q}`, aTopic)
 	sub.want("subscribe_response")
+	old := dialBare(t, n, 1) // only now: by the time it is in, sub has read the store and is live
 	old.send(`{"type":"publish","topic":%q,"messageId":%q,"data":"x"}`, aTopic, anID)
 	old.want("publish_response")
 	old.want("ack_received")
