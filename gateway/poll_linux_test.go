@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -82,6 +83,13 @@ func TestPoll_IdleConnectionsCostBytesAndNoGoroutines(t *testing.T) {
 	}
 	if each > 4096 {
 		t.Errorf("%d bytes for each idle connection", each)
+	}
+}
+
+// There are as many as connections. The allocator's classes are 384 and then 416: what only few need hangs on a pointer.
+func TestPoll_AConnectionFitsIntoItsSizeClass(t *testing.T) {
+	if size := unsafe.Sizeof(pollConn{}); size > 384 {
+		t.Fatalf("%d bytes, want 384 at most", size)
 	}
 }
 
