@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/fastport/fastport/backplane"
 	"github.com/fastport/fastport/protocol"
 )
 
@@ -94,14 +95,18 @@ func TestBatch_WhatFollowsAPublishIsDoneBehindIt(t *testing.T) {
 		n := b.node()
 		other, d := n.connect("s", "c:a", 2), n.connect("s", "c:b", 2)
 		other.subscribe("t")
-		d.burst(publishFrame("t", "m1"), `{"type":"subscribe","topic":"t"}`)
+		d.hasty = true
+		d.send(publishFrame("t", "m1"))
+		d.send(`{"type":"subscribe","topic":"t"}`)
+		other.wantGot("m1")
+		d.peer.Rest()
 		if f := d.last(protocol.TypeSubscribeResponse); !f.Success {
 			t.Fatalf("subscribe_response = %+v", f)
 		}
 		n.connect("s", "", 2).publish("t", "m2")
 		d.wantAcks("m1=1")
 		d.wantGot("m2")
-		other.wantGot("m1 m2")
+		other.wantGot("m2")
 	})
 }
 
@@ -195,5 +200,29 @@ func TestBatch_AcksOfOneFrameSettleAll(t *testing.T) {
 		again.subscribe("t")
 		again.subscribe("u")
 		again.wantGot("m50!")
+	})
+}
+
+func TestCopies_WhatIsLateComesBehindWhatCameBeforeIt(t *testing.T) {
+	onBed(t, func(b *bed) {
+		b.session("s")
+		near, far := b.node(), b.node()
+		ephemeral, sender := far.connect("s", "", 2), near.connect("s", "", 2)
+		near.connect("s", "c:b", 2).subscribe("t")
+		ephemeral.subscribe("t")
+		sender.publish("t", "m0")
+		ephemeral.wantGot("m0")
+		var copies []*backplane.Copy
+		far.plane.set(func(p *faultyPlane) {
+			p.loseCopy = func(c *backplane.Copy) bool { copies = append(copies, c); return true }
+			p.loseNote = func(*backplane.Note) bool { return true }
+		})
+		sender.publish("t", "m1")
+		reader := far.connect("s", "c:b", 2) // has m1 read from the store
+		reader.wantGot("m0! m1!")
+		sender.publish("t", "m2")
+		sender.publish("t", "m3")
+		far.Copies([]*backplane.Copy{copies[1], copies[0], copies[2]})
+		ephemeral.wantGot("m2 m1 m3")
 	})
 }

@@ -78,8 +78,7 @@ func (t *topic) arrive(c *backplane.Copy, at time.Time, now int64) *message {
 	if !t.holding {
 		return m
 	}
-	t.passRun(now)
-	t.passEphemeral(m, now)
+	t.passEphemeral(m, now) // while copies are held no run gathers
 	t.hold(m, now)
 	return nil
 }

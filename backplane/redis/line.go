@@ -37,6 +37,7 @@ type line struct {
 	clock  *clock
 	pub    *publisher
 	sub    *subscriber
+	run    run
 	canary canary
 	heard  chan struct{} // the first canary is back
 	first  sync.Once     // closes heard
@@ -84,6 +85,8 @@ func (b *Backplane) openLine(ctx context.Context, s shard, lost func(error)) (*l
 	}
 	l.pub = newPublisher(out, verb, &b.counts)
 	l.sub = newSubscriber(in, l.shards, func(ch backplane.Channel, payload []byte) { b.arrive(l, ch, payload) }, &b.counts)
+	l.run.to = &b.receiver
+	l.sub.other, in.starve = l.run.passOn, l.run.passOn
 	for _, work := range []func() error{
 		func() error { return l.pub.write(l.stop) }, l.pub.read,
 		func() error { return l.sub.write(l.stop) }, l.sub.read,

@@ -17,7 +17,18 @@ const maxBulk = 64 << 20
 // conn speaks RESP2 with one Redis. Reading is for one goroutine and writing for one, at the same time.
 type conn struct {
 	net.Conn
-	r *bufio.Reader
+	r      *bufio.Reader
+	starve func() // may be nil: called when all that came is used up, before more is waited for
+}
+
+// source is what r reads.
+type source struct{ c *conn }
+
+func (s source) Read(b []byte) (int, error) {
+	if s.c.starve != nil {
+		s.c.starve()
+	}
+	return s.c.Conn.Read(b)
 }
 
 // reply is one answer.
@@ -49,7 +60,8 @@ func (t *target) dial(ctx context.Context, addr, name string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: raw, r: bufio.NewReaderSize(raw, 64<<10)}
+	c := &conn{Conn: raw}
+	c.r = bufio.NewReaderSize(source{c}, 64<<10)
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := c.greet(t.user, t.password, name); err != nil {

@@ -119,16 +119,18 @@ func (b *Backplane) arrive(l *line, ch backplane.Channel, payload []byte) {
 			var issued int64
 			if issued, err = f.decodeCopy(c); err == nil {
 				c.Issued = l.clock.local(issued)
-				(*r).Copies([]*backplane.Copy{c})
+				l.run.add(c)
 			}
 		case kindNote:
 			n := &backplane.Note{Channel: ch}
 			if err = f.decodeNote(n); err == nil {
+				l.run.passOn()
 				(*r).Note(n)
 			}
 		case kindHeads:
 			h := &backplane.Heads{Channel: ch}
 			if err = f.decodeHeads(h); err == nil {
+				l.run.passOn()
 				(*r).Heads(h)
 			}
 		default:

@@ -51,6 +51,7 @@ type subscriber struct {
 	verbs   [2]string // SUBSCRIBE and UNSUBSCRIBE, or the sharded ones
 	perName bool      // sharded: names of different slots do not go into one command
 	take    func(ch backplane.Channel, payload []byte)
+	other   func() // what comes next is for no take
 	counts  *counts
 
 	wake chan struct{}
@@ -67,7 +68,7 @@ type subscriber struct {
 }
 
 func newSubscriber(c *conn, sharded bool, take func(backplane.Channel, []byte), counts *counts) *subscriber {
-	s := &subscriber{conn: c, verbs: [2]string{"SUBSCRIBE", "UNSUBSCRIBE"}, perName: sharded, take: take, counts: counts,
+	s := &subscriber{conn: c, verbs: [2]string{"SUBSCRIBE", "UNSUBSCRIBE"}, perName: sharded, take: take, other: func() {}, counts: counts,
 		wake: make(chan struct{}, 1), seats: map[string]*seat{}}
 	if sharded {
 		s.verbs = [2]string{"SSUBSCRIBE", "SUNSUBSCRIBE"}
@@ -211,6 +212,10 @@ func (s *subscriber) read() error {
 		switch string(p.kind) {
 		case "message", "smessage":
 			s.message(&p)
+			continue
+		}
+		s.other()
+		switch string(p.kind) {
 		case "subscribe", "ssubscribe":
 			if err := s.confirmed(subscribe, p.channel); err != nil {
 				return err
@@ -239,6 +244,7 @@ func (s *subscriber) message(p *push) {
 	switch {
 	case !open:
 	case at.take != nil:
+		s.other()
 		at.take(p.payload)
 	default:
 		s.take(at.channel, p.payload)
