@@ -114,12 +114,19 @@ func busyNode(t *testing.T, env map[string]string) (n *Node, before scrape) {
 	sub := dialBare(t, n, 2, aClient)
 	sub.send(`{"type":"subscribe","topic":%q}`, aTopic)
 	sub.want("subscribe_response")
-	old := dialBare(t, n, 1) // only now: by the time it is in, sub has read the store and is live
+	live := dialBare(t, n, 2) // nobody: sub may still be reading the store when the message comes
+	live.send(`{"type":"subscribe","topic":%q}`, aTopic)
+	live.want("subscribe_response")
+	old := dialBare(t, n, 1)
 	old.send(`{"type":"publish","topic":%q,"messageId":%q,"data":"x"}`, aTopic, anID)
 	old.want("publish_response")
 	old.want("ack_received")
-	sub.want("message")
-	sub.send(`{"type":"ack","topic":%q,"messageId":%q}`, aTopic, anID)
+	for _, d := range []*bareClient{sub, live} {
+		d.want("message")
+		d.send(`{"type":"ack","topic":%q,"messageId":%q}`, aTopic, anID)
+	}
+	live.send(`{"type":"unsubscribe","topic":%q}`, aTopic)
+	live.want("unsubscribe_response")
 	sub.send(`{"type":"publish","topic":%q,"messageId":"m2","data":"x","hash":"00"}`, aTopic)
 	if text, _ := sub.read(); text["code"] == nil {
 		t.Fatalf("got %v, want a refusal", text)
@@ -147,18 +154,18 @@ func TestMetrics_TellWhatHappened(t *testing.T) {
 		"fastport_ready":                             {"": 1},
 		"fastport_fault":                             {"draining": 0, "disk_full": 0, "backplane": 0},
 		"fastport_degraded":                          {"store": 0, "backplane": 0},
-		"fastport_connections":                       {"none": 0, "1": 1, "2": 1},
+		"fastport_connections":                       {"none": 0, "1": 1, "2": 2},
 		"fastport_publishes_total":                   {"": 1},
 		"fastport_publishes_acked_total":             {"": 1},
-		"fastport_deliveries_total":                  {"": 1},
-		"fastport_delivery_acks_total":               {"": 1},
+		"fastport_deliveries_total":                  {"": 2},
+		"fastport_delivery_acks_total":               {"": 2},
 		"fastport_publish_to_ack_seconds_count":      {"": 1},
 		"fastport_publish_to_delivery_seconds_count": {"": 1},
 		"fastport_commit_seconds_count":              {"": 1},
 		"fastport_commit_messages_sum":               {"": 1},
 		"fastport_stored_sessions":                   {"": 0}, // as the store said before: it is asked every 10 s
 		"fastport_errors_total":                      {"bad_request,websocket": 2, "not_found,http": 1, "other,websocket": 0},
-		"fastport_login_checks_total":                {"right": 2, "wrong": 0},
+		"fastport_login_checks_total":                {"right": 3, "wrong": 0},
 		"fastport_file_bytes_total":                  {"in": 3, "out": 3},
 		"fastport_pending_messages":                  {"1s": 0, "older": 0},
 		"fastport_rate_limited_total":                {"session": 0, "connection": 0, "address": 0, "login": 0, "http": 0},

@@ -7,7 +7,7 @@ import (
 	"github.com/fastport/fastport/storage"
 )
 
-// journal is the messages that were stored last, in memory as in the table of that name, a row a group: docs/decisions/010-sqlite-journal.md.
+// journal is the messages that were stored last, in memory as in the table of that name, a row a group: docs/decisions/011-sqlite-journal.md.
 // Groups leave it strictly in the order in which they came, so a topic's messages here are all newer than its messages
 // in the table messages, and topics.head is below the first that is here and owed.
 //

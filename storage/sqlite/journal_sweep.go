@@ -10,7 +10,7 @@ import (
 
 const (
 	journalStay  = 3 * time.Second // then what is still owed moves: longer than acks and a sweep take
-	journalBytes = 64 << 20        // of rows, and of memory for them; beyond, appends make room first
+	journalBytes = 32 << 20        // of rows, and of memory for them; beyond, appends make room first
 	journalBite  = 4 << 20         // of rows that the sweep takes out in one transaction
 )
 

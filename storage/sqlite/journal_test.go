@@ -270,6 +270,20 @@ func TestJournal_AMovesTopicsAreLookedAtAgain(t *testing.T) {
 	}
 }
 
+func TestJournal_AClockThatWentBackKeepsNothing(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "fastport.db"), storage.Options{})
+	start := time.Now()
+	s.now = func() time.Time { return start.Add(time.Hour) }
+	if _, _, err := s.Append(t.Context(), []storage.Entry{message(newTopic(t, s), "a")}); err != nil {
+		t.Fatal(err)
+	}
+	s.now = func() time.Time { return start }
+	sweepAll(t, s)
+	if n, m := rows(t, s, "journal"), rows(t, s, "messages"); n != 0 || m != 1 {
+		t.Fatalf("%d rows in the journal and %d messages, want it moved", n, m)
+	}
+}
+
 func TestJournal_IsBounded(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "fastport.db"), storage.Options{})
 	s.journal.most = 100_000
