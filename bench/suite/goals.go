@@ -24,6 +24,7 @@ func goals() []goal {
 		delivery = "a-deliverys-way"
 		message  = "one-messages-way"
 		cluster  = "two-nodes"
+		chunks   = "a-chunks-way"
 	)
 	return []goal{
 		{"fan-out 1 to 100, `qos` 0", "fanout-100", "fastport", cpu, 0.20, delivery, 0.071},
@@ -41,10 +42,10 @@ func goals() []goal {
 		{"an idle connection, logged in, one subscription", "idle", "fastport", perConn, 1.5, "", 0.46},
 		{"the same, durable", "idle-durable", "fastport", perConn, 2.5, "", 0},
 		{"connect, log in, subscribe", "storm", "fastport", connCPU, 0.035, delivery, 0.018},
-		{"64 KiB chunks through one node", "stream", "fastport", speed, 1100, "", 1400},
-		{"the same", "stream", "fastport", growth, 12, "", 10},
-		{"64 KiB chunks through two nodes", "two-nodes-stream", "fastport-2", speed, 600, "", 0},
-		{"the same, of the node that grows most", "two-nodes-stream", "fastport-2", growth, 16, "", 0},
+		{"64 KiB chunks through one node", "stream", "fastport", speed, 1100, chunks, 1400},
+		{"the same", "stream", "fastport", growth, 12, chunks, 10},
+		{"64 KiB chunks through two nodes", "two-nodes-stream", "fastport-2", speed, 600, chunks, 0},
+		{"the same, of the node that grows most", "two-nodes-stream", "fastport-2", growth, 16, chunks, 0},
 		{"a million stored messages: the first after the connect", "backlog", "fastport", first, 20, "", 0},
 		{"then", "backlog", "fastport", delivered, 100000, "", 0},
 	}
