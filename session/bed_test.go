@@ -131,16 +131,6 @@ func (d *device) Send(l Lane, p *Packet) bool {
 
 func (d *device) SendAll(l Lane, ps []*Packet) int { return sendEach(d, l, ps) }
 
-// sendEach is a socket's SendAll by its Send.
-func sendEach(s Socket, l Lane, ps []*Packet) int {
-	for i, p := range ps {
-		if !s.Send(l, p) {
-			return i
-		}
-	}
-	return len(ps)
-}
-
 func (d *device) SendChunk(p *Packet, sent func()) bool { go sent(); return true }
 
 func (d *device) Ping() {

@@ -40,7 +40,10 @@ func (s *lent) Send(l Lane, p *Packet) bool {
 }
 
 // SendAll is Send for each.
-func (s *lent) SendAll(l Lane, ps []*Packet) int {
+func (s *lent) SendAll(l Lane, ps []*Packet) int { return sendEach(s, l, ps) }
+
+// sendEach is a socket's SendAll by its Send.
+func sendEach(s Socket, l Lane, ps []*Packet) int {
 	for i, p := range ps {
 		if !s.Send(l, p) {
 			return i

@@ -131,11 +131,17 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	if err := db.QueryRowContext(ctx, `SELECT epoch FROM store`).Scan(&s.epoch); err != nil {
 		return err
 	}
-	if err := s.journal.load(queries(ctx, db)); err != nil {
+	if err := s.readJournal(queries(ctx, db)); err != nil {
 		return err
 	}
-	s.dirty.add(s.journal.all()...) // what was settled when the last process ended, nobody knows
 	return s.hints.load(ctx, db)
+}
+
+// readJournal makes the journal what its table holds. Which of it has been settled, nobody knows.
+func (s *Store) readJournal(query querier) error {
+	err := s.journal.load(query)
+	s.dirty.add(s.journal.all()...)
+	return err
 }
 
 // begun sees to what is known by heart when a transaction begins.
@@ -148,12 +154,9 @@ func (s *Store) begun(db *conn) error {
 	if !s.unsure {
 		return nil
 	}
-	if err := s.journal.load(db.rows); err != nil {
-		return err
-	}
-	s.dirty.add(s.journal.all()...)
-	s.unsure = false
-	return nil
+	err := s.readJournal(db.rows)
+	s.unsure = err != nil
+	return err
 }
 
 // done is told that a transaction was committed.
