@@ -140,11 +140,16 @@ func (c *conn) SendChunk(p *session.Packet, sent func()) bool {
 	return c.send(session.LaneFile, p, sent)
 }
 
-func (c *conn) send(l session.Lane, p *session.Packet, sent func()) bool {
-	wire := framed(p)
+// wire is p as this connection gets it; it is made once a packet.
+func (c *conn) wire(p *session.Packet) []byte {
 	if c.packed {
-		wire = c.srv.deflater.framed(p)
+		return c.srv.deflater.framed(p)
 	}
+	return framed(p)
+}
+
+func (c *conn) send(l session.Lane, p *session.Packet, sent func()) bool {
+	wire := c.wire(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.Load() != stateOpen {
@@ -163,7 +168,7 @@ func (c *conn) send(l session.Lane, p *session.Packet, sent func()) bool {
 // SendAll queues packets. See session.Socket.
 func (c *conn) SendAll(l session.Lane, ps []*session.Packet) (queued int) {
 	for _, p := range ps {
-		framed(p) // whoever is first does the work before it takes the lock
+		c.wire(p) // whoever is first does the work before it takes the lock
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,10 +180,7 @@ func (c *conn) SendAll(l session.Lane, ps []*session.Packet) (queued int) {
 	}
 	bytes := 0
 	for _, p := range ps {
-		wire := framed(p)
-		if c.packed {
-			wire = c.srv.deflater.framed(p)
-		}
+		wire := c.wire(p)
 		if !c.out.room(l, len(wire), &c.srv.cfg) {
 			break
 		}
