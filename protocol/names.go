@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"encoding/binary"
 	"unicode"
 	"unicode/utf8"
 )
@@ -78,6 +79,10 @@ func validText(text []byte, most int) bool {
 		return false
 	}
 	for i := 0; i < len(text); {
+		if i+8 <= len(text) && printable(binary.LittleEndian.Uint64(text[i:])) {
+			i += 8
+			continue
+		}
 		if c := text[i]; c < utf8.RuneSelf {
 			if c < 0x20 || c == 0x7f {
 				return false
@@ -92,6 +97,12 @@ func validText(text []byte, most int) bool {
 		i += n
 	}
 	return true
+}
+
+// printable reports whether all eight bytes are ASCII and none is a control character.
+func printable(x uint64) bool {
+	del := x ^ ones*0x7f
+	return (x|(x-ones*0x20)|(del-ones)&^del)&highs == 0
 }
 
 // validBase64 holds for 1 to most characters of either base64 alphabet, padded or not.

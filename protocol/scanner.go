@@ -234,9 +234,11 @@ func hex4(b []byte) (r rune, ok bool) {
 	return r, true
 }
 
+// One bit in each of eight bytes, for tests of all of them at once: x-ones*c borrows from the highs of those below c.
+const ones, highs = 0x0101010101010101, 0x8080808080808080
+
 // plain counts the leading bytes that stand in a JSON string as they are: all but controls, quote and backslash.
 func plain(b []byte) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	// Eight bytes at a time; the lowest mark is exact, and only that one is used.
 	for ; i+8 <= len(b); i += 8 {
