@@ -164,9 +164,10 @@ func (c *cursors) learn(s *subscription, row storage.Subscription) {
 		})
 	case c.node.agrees(row.Epoch) && !s.union(row):
 		// What it knew was of a history that is over, and was not taken. Now it knows the row, and its feed starts there.
-		s.restart(row)
 		if t := s.subscriber.tenant.find(s.topic.Name); t != nil {
-			c.node.rewind(t)
+			c.node.rewindTo(t, s, row)
+		} else {
+			s.restart(row)
 		}
 	case s.subscriber.scattered():
 		for _, conn := range s.subscriber.tenant.connsOf(s.subscriber) {

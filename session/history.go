@@ -67,9 +67,30 @@ func (n *Node) rewind(t *topic) {
 	busy := t.rewinding
 	t.rewinding = true
 	t.mu.Unlock()
-	if busy {
+	if !busy {
+		n.beginRewind(t)
+	}
+}
+
+// rewindTo is rewind for a subscription whose row turned out to be of the history that is now, unless one that is done
+// has read it since.
+func (n *Node) rewindTo(t *topic, s *subscription, row storage.Subscription) {
+	t.mu.Lock()
+	if s.union(row) {
+		t.mu.Unlock()
 		return
 	}
+	s.restart(row)
+	busy := t.rewinding
+	t.rewinding = true
+	t.mu.Unlock()
+	if !busy {
+		n.beginRewind(t)
+	}
+}
+
+// beginRewind is for who set the topic's rewinding.
+func (n *Node) beginRewind(t *topic) {
 	n.figures.rewinds.Add(1)
 	if !n.begin(t.rewind) {
 		t.mu.Lock()
