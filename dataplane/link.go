@@ -17,14 +17,26 @@ type link struct {
 
 	mu     sync.Mutex    // guards the following
 	wake   chan struct{} // something was queued, or the link closed
-	queue  [][]byte
+	queue  []part
 	bytes  int // not sent yet; over maxQueue the link ends
 	closed bool
+}
+
+// part is a piece of a frame.
+type part struct {
+	b    []byte
+	done func() // nil, or called once nobody reads b any more
 }
 
 var _ session.Link = (*link)(nil)
 
 var errStopped = errors.New("dataplane: nobody reads this any more")
+
+func (p *part) call() {
+	if p.done != nil {
+		p.done()
+	}
+}
 
 func newLink(ctx context.Context) *link {
 	l := &link{wake: make(chan struct{}, 1)}
@@ -33,7 +45,7 @@ func newLink(ctx context.Context) *link {
 }
 
 // Send queues a frame.
-func (l *link) Send(head, body []byte) bool {
+func (l *link) Send(head, body []byte, done func()) bool {
 	size := len(head) + len(body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -45,9 +57,9 @@ func (l *link) Send(head, body []byte) bool {
 		return false
 	}
 	first := append(appendHeader(make([]byte, 0, headerSize+len(head)), size), head...)
-	l.queue = append(l.queue, first)
-	if len(body) > 0 {
-		l.queue = append(l.queue, body)
+	l.queue = append(l.queue, part{b: first})
+	if len(body) > 0 || done != nil {
+		l.queue = append(l.queue, part{body, done})
 	}
 	l.bytes += headerSize + size
 	l.notify()
@@ -74,7 +86,7 @@ func (l *link) notify() {
 }
 
 // take waits for something to send, until stop. io.EOF: all of a closed link is sent.
-func (l *link) take(stop <-chan struct{}) ([][]byte, error) {
+func (l *link) take(stop <-chan struct{}) ([]part, error) {
 	for {
 		l.mu.Lock()
 		batch, closed := l.queue, l.closed
@@ -111,12 +123,14 @@ func (l *link) pump(w io.Writer, flush func() error) {
 		if err != nil {
 			return
 		}
-		for _, b := range batch {
-			if _, err := w.Write(b); err != nil {
+		for _, p := range batch {
+			// A write that fails may leave somebody who still reads: then done is not called.
+			if _, err := w.Write(p.b); err != nil {
 				l.abort()
 				return
 			}
-			l.sent(len(b))
+			l.sent(len(p.b))
+			p.call()
 		}
 		if flush() != nil {
 			l.abort()
@@ -130,7 +144,7 @@ func (l *link) body() io.ReadCloser { return &body{l: l, stop: make(chan struct{
 
 type body struct {
 	l     *link
-	batch [][]byte
+	batch []part
 	once  sync.Once
 	stop  chan struct{}
 }
@@ -142,9 +156,11 @@ func (b *body) Read(p []byte) (n int, err error) {
 		}
 	}
 	for n < len(p) && len(b.batch) > 0 {
-		took := copy(p[n:], b.batch[0])
+		next := &b.batch[0]
+		took := copy(p[n:], next.b)
 		n += took
-		if b.batch[0] = b.batch[0][took:]; len(b.batch[0]) == 0 {
+		if next.b = next.b[took:]; len(next.b) == 0 {
+			next.call()
 			b.batch = b.batch[1:]
 		}
 	}

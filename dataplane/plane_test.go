@@ -148,26 +148,26 @@ func TestLink_FramesKeepTheirOrderBothWays(t *testing.T) {
 	out := a.Open(b.addr, here)
 	big := strings.Repeat("x", maxFrame-1)
 	for i := range 1000 {
-		out.Send(fmt.Append(nil, i), []byte(" of a"))
+		out.Send(fmt.Append(nil, i), []byte(" of a"), nil)
 	}
-	out.Send([]byte("!"), []byte(big))
-	out.Send([]byte{}, nil)
+	out.Send([]byte("!"), []byte(big), nil)
+	out.Send([]byte{}, nil, nil)
 	there, back := <-b.ends, <-b.links
 	for i := range 1000 {
 		wantFrame(t, there, fmt.Sprint(i, " of a"))
-		back.Send(fmt.Append(nil, i, " of b"), nil)
+		back.Send(fmt.Append(nil, i, " of b"), nil, nil)
 	}
 	wantFrame(t, there, "!"+big)
 	wantFrame(t, there, "")
 	for i := range 1000 {
 		wantFrame(t, here, fmt.Sprint(i, " of b"))
 	}
-	out.Send([]byte("last"), nil)
+	out.Send([]byte("last"), nil, nil)
 	out.Close()
 	wantFrame(t, there, "last")
 	wantLost(t, there, false)
 	wantLost(t, here, false)
-	if out.Send([]byte("late"), nil) || back.Send([]byte("late"), nil) {
+	if out.Send([]byte("late"), nil, nil) || back.Send([]byte("late"), nil, nil) {
 		t.Error("a link that has ended takes a frame")
 	}
 }
@@ -175,10 +175,10 @@ func TestLink_FramesKeepTheirOrderBothWays(t *testing.T) {
 func TestLink_ClosedFromTheOtherEndSendsWhatIsQueued(t *testing.T) {
 	a, b := start(t, testKey()), start(t, testKey())
 	here := newEnd()
-	a.Open(b.addr, here).Send([]byte("hello"), nil)
+	a.Open(b.addr, here).Send([]byte("hello"), nil, nil)
 	there, back := <-b.ends, <-b.links
 	for i := range 100 {
-		back.Send(fmt.Append(nil, i), make([]byte, 64<<10))
+		back.Send(fmt.Append(nil, i), make([]byte, 64<<10), nil)
 	}
 	back.Close()
 	for i := range 100 {
@@ -188,15 +188,55 @@ func TestLink_ClosedFromTheOtherEndSendsWhatIsQueued(t *testing.T) {
 	wantLost(t, there, false)
 }
 
+func TestLink_TellsOnceThatABodyIsReadNoMore(t *testing.T) {
+	a, b := start(t, testKey()), start(t, testKey())
+	here := newEnd()
+	out := a.Open(b.addr, here)
+	out.Send([]byte("hello"), nil, nil)
+	there, back := <-b.ends, <-b.links
+	wantFrame(t, there, "hello")
+	const bodies, size = 100, 64 << 10
+	for _, way := range []struct {
+		link session.Link
+		end  *end
+	}{{out, there}, {back, here}} { // one is read from as a request's body, the other written as its response
+		told := make(chan int, 2*bodies)
+		for i := range bodies {
+			body := bytes.Repeat([]byte{'a' + byte(i%26)}, size)
+			way.link.Send(nil, body, func() {
+				clear(body)
+				told <- i
+			})
+		}
+		for i := range bodies {
+			wantFrame(t, way.end, strings.Repeat(string(rune('a'+i%26)), size))
+		}
+		var times [bodies]int
+		for range bodies {
+			select {
+			case i := <-told:
+				times[i]++
+			case <-time.After(patience):
+				t.Fatalf("told so often of each: %v", times)
+			}
+		}
+		for i, n := range times {
+			if n != 1 {
+				t.Errorf("of body %d it was told %d times", i, n)
+			}
+		}
+	}
+}
+
 func TestLink_ManyGoOverOneConnection(t *testing.T) {
 	a, b := start(t, testKey()), start(t, testKey())
 	first := newEnd()
-	a.Open(b.addr, first).Send([]byte("0"), nil)
+	a.Open(b.addr, first).Send([]byte("0"), nil, nil)
 	wantFrame(t, <-b.ends, "0")
 	var links []session.Link
 	for range 100 {
 		l := a.Open(b.addr, newEnd())
-		l.Send([]byte("x"), nil)
+		l.Send([]byte("x"), nil, nil)
 		links = append(links, l)
 	}
 	for range links {
@@ -222,10 +262,10 @@ func TestLink_OneThatNobodyReadsEndsAloneAndIsBounded(t *testing.T) {
 	sent := 0
 	for range 48 {
 		sent++
-		out.Send(nil, make([]byte, 64<<10))
+		out.Send(nil, make([]byte, 64<<10), nil)
 	}
 	awaitStill(t, out.(*link)) // what is sent waits for the other end's window
-	for out.Send(nil, make([]byte, 64<<10)) {
+	for out.Send(nil, make([]byte, 64<<10), nil) {
 		if sent++; sent > 1000 {
 			t.Fatal("takes more and more")
 		}
@@ -234,7 +274,7 @@ func TestLink_OneThatNobodyReadsEndsAloneAndIsBounded(t *testing.T) {
 		t.Errorf("%d frames, want what a queue holds", sent)
 	}
 	wantLost(t, stuck, false)
-	a.Open(b.addr, newEnd()).Send([]byte("other"), nil)
+	a.Open(b.addr, newEnd()).Send([]byte("other"), nil, nil)
 	wantFrame(t, <-b.ends, "other")
 }
 
@@ -276,8 +316,8 @@ func TestLink_NobodyThereIsTold(t *testing.T) {
 func TestLink_AKilledNodeIsLostAtOnce(t *testing.T) {
 	a, b := start(t, testKey()), start(t, testKey())
 	here, there := newEnd(), newEnd()
-	a.Open(b.addr, here).Send([]byte("x"), nil)
-	b.Open(a.addr, there).Send([]byte("y"), nil)
+	a.Open(b.addr, here).Send([]byte("x"), nil, nil)
+	b.Open(a.addr, there).Send([]byte("y"), nil, nil)
 	wantFrame(t, <-b.ends, "x")
 	wantFrame(t, <-a.ends, "y")
 	b.Close()
@@ -297,7 +337,7 @@ func TestLink_ABrokenConnectionIsLostAtOnce(t *testing.T) {
 	}
 	defer between.Close()
 	here := newEnd()
-	a.Open(between.Addr().String(), here).Send([]byte("x"), nil)
+	a.Open(between.Addr().String(), here).Send([]byte("x"), nil, nil)
 	in, err := between.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -322,7 +362,7 @@ func TestLink_AFrameThatMakesNoSenseEndsItAlone(t *testing.T) {
 	a := start(t, testKey())
 	b := start(t, testKey(), func(e *end) { e.refuse = errors.New("nonsense") })
 	here := newEnd()
-	a.Open(b.addr, here).Send([]byte("x"), nil)
+	a.Open(b.addr, here).Send([]byte("x"), nil, nil)
 	wantLost(t, here, false)
 	wantLost(t, <-b.ends, false)
 	if !strings.Contains(b.log.String(), "nonsense") {
@@ -333,7 +373,7 @@ func TestLink_AFrameThatMakesNoSenseEndsItAlone(t *testing.T) {
 func TestPlane_AnotherSecretIsRefusedAndLogged(t *testing.T) {
 	a, b := start(t, testKey()), start(t, mustKey("a secret of the tests."))
 	here := newEnd()
-	a.Open(b.addr, here).Send([]byte("x"), nil)
+	a.Open(b.addr, here).Send([]byte("x"), nil, nil)
 	wantLost(t, here, false)
 	if !strings.Contains(a.log.String(), "another CLUSTER_SECRET") {
 		t.Errorf("who dials logs %q", a.log)
@@ -389,7 +429,7 @@ func TestPlane_GarbageHurtsNobodyElse(t *testing.T) {
 		conn.Close()
 	}
 	here := newEnd()
-	a.Open(b.addr, here).Send([]byte("x"), nil)
+	a.Open(b.addr, here).Send([]byte("x"), nil, nil)
 	wantFrame(t, <-b.ends, "x")
 }
 

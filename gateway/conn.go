@@ -166,9 +166,12 @@ func (c *conn) send(l session.Lane, p *session.Packet, sent func()) bool {
 }
 
 // SendAll queues packets. See session.Socket.
-func (c *conn) SendAll(l session.Lane, ps []*session.Packet) (queued int) {
-	for _, p := range ps {
-		c.wire(p) // whoever is first does the work before it takes the lock
+func (c *conn) SendAll(l session.Lane, r *session.Run, from, to int) (queued int) {
+	whole := !c.packed && joined(r)
+	if !whole {
+		for _, p := range r.Packets[from:to] {
+			c.wire(p) // whoever is first does the work before it takes the lock
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -178,18 +181,21 @@ func (c *conn) SendAll(l session.Lane, ps []*session.Packet) (queued int) {
 	if c.out == nil {
 		c.out = c.srv.takeOutbox()
 	}
-	bytes := 0
-	for _, p := range ps {
-		wire := c.wire(p)
-		if !c.out.room(l, len(wire), &c.srv.cfg) {
-			break
+	before := c.out.bytes[l]
+	if whole {
+		queued = c.out.pushRun(l, r, from, to, &c.srv.cfg)
+	} else {
+		for _, p := range r.Packets[from:to] {
+			wire := c.wire(p)
+			if !c.out.room(l, len(wire), &c.srv.cfg) {
+				break
+			}
+			c.out.push(l, entry{wire: wire})
+			queued++
 		}
-		c.out.push(l, entry{wire: wire})
-		bytes += len(wire)
-		queued++
 	}
 	if queued > 0 {
-		c.shard.count.outbox.Add(int64(bytes))
+		c.shard.count.outbox.Add(int64(c.out.bytes[l] - before))
 		c.needFlush()
 	}
 	return queued

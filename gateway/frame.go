@@ -26,6 +26,32 @@ func framed(p *session.Packet) []byte {
 	return p.Transport.Wire
 }
 
+// joinMost is the bytes up to which a run's frames are joined: it costs a copy of each.
+const joinMost = 64 << 10
+
+// joined reports whether r's frames lie one behind the other in memory, and sees to it, once for all connections that
+// get them, where they are many and the frames are short.
+func joined(r *session.Run) bool {
+	t := &r.Transport
+	if t.Tried || !r.Wide {
+		return t.Wire != nil
+	}
+	t.Tried = true
+	size := 0
+	for _, p := range r.Packets {
+		size += len(p.Payload()) + serverHeaderSize(len(p.Payload()))
+	}
+	if size > joinMost {
+		return false
+	}
+	t.Wire, t.Ends = make([]byte, 0, size), make([]int, 0, len(r.Packets))
+	for _, p := range r.Packets {
+		t.Wire = append(t.Wire, framed(p)...)
+		t.Ends = append(t.Ends, len(t.Wire))
+	}
+	return true
+}
+
 func opCode(p *session.Packet) ws.OpCode {
 	if p.Binary {
 		return ws.OpBinary

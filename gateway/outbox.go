@@ -14,10 +14,11 @@ const (
 	lanePooled = 256       // entries of a lane that is kept for another connection
 )
 
-// entry is one frame on its way out.
+// entry is one frame on its way out, or several of a run.
 type entry struct {
 	wire []byte // header and payload
 	sent func() // nil, or called once the kernel has the frame or the socket is gone
+	more uint16 // frames behind the first
 	kind entryKind
 }
 
@@ -101,16 +102,37 @@ func (o *outbox) small() bool {
 	return true
 }
 
-// room reports whether size more bytes fit on lane l.
-func (o *outbox) room(l session.Lane, size int, cfg *Config) bool {
-	used, bound := o.bytes[l], cfg.OutboxBytes
+// share is how many bytes wait in lane l's share of the bounds, and what that is.
+func (o *outbox) share(l session.Lane, cfg *Config) (used, bound int) {
 	switch l {
 	case session.LaneControl:
-		bound = cfg.ControlBytes
+		return o.bytes[l], cfg.ControlBytes
 	case session.LaneAck, session.LaneMessage:
-		used = o.bytes[session.LaneAck] + o.bytes[session.LaneMessage]
+		return o.bytes[session.LaneAck] + o.bytes[session.LaneMessage], cfg.OutboxBytes
 	}
+	return o.bytes[l], cfg.OutboxBytes
+}
+
+// room reports whether size more bytes fit on lane l.
+func (o *outbox) room(l session.Lane, size int, cfg *Config) bool {
+	used, bound := o.share(l, cfg)
 	return used == 0 || used+size <= bound
+}
+
+// pushRun queues as many of a joined run's frames, from one on, as there is room for, as one entry.
+func (o *outbox) pushRun(l session.Lane, r *session.Run, from, to int, cfg *Config) (queued int) {
+	ends, begin := r.Transport.Ends, 0
+	if from > 0 {
+		begin = ends[from-1]
+	}
+	used, bound := o.share(l, cfg)
+	for to > from && used+ends[to-1]-begin > bound && (used > 0 || to > from+1) {
+		to--
+	}
+	if to > from {
+		o.push(l, entry{wire: r.Transport.Wire[begin:ends[to-1]], more: uint16(to - from - 1)})
+	}
+	return to - from
 }
 
 func (o *outbox) push(l session.Lane, e entry) {
@@ -134,7 +156,7 @@ type batch struct {
 	room  []byte // holds the copies of small frames
 	run   int    // where in room the last part begins; -1: it lies elsewhere
 	total int
-	taken [session.Lanes]int // frames of each lane that are in it
+	taken [session.Lanes]int // entries of each lane that are in it
 	sent  []func()           // to be called without locks
 }
 
@@ -186,7 +208,7 @@ func (b *batch) add(wire []byte) bool {
 // drop takes the first n bytes of b off the queue, and counts whole frames.
 func (o *outbox) drop(b *batch, n int) (frames int) {
 	done := func(e entry) {
-		frames++
+		frames += 1 + int(e.more)
 		switch e.kind {
 		case kindPing:
 			o.pings--

@@ -2,8 +2,13 @@ package gateway
 
 import (
 	"bytes"
+	"fmt"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,35 +194,139 @@ func TestConn_SendDoesNotAllocate(t *testing.T) {
 }
 
 func TestOutbox_SendAllQueuesWhatFitsInOrder(t *testing.T) {
+	for _, wide := range []bool{false, true} {
+		t.Run(fmt.Sprintf("wide=%v", wide), func(t *testing.T) { eachMode(t, func(t *testing.T, cfg Config) { sendAllInBounds(t, cfg, wide) }) })
+	}
+}
+
+func sendAllInBounds(t *testing.T, cfg Config, wide bool) {
+	cfg.OutboxBytes = 100
+	r := start(t, cfg, nil)
+	c := r.dial()
+	p := r.peer()
+	r.stuff(p, session.LaneFile)
+	all := &session.Run{Wide: wide}
+	for i := range 10 {
+		all.Packets = append(all.Packets, packet(false, repeat(string(rune('a'+i)), 18))) // 20 bytes with their header
+	}
+	if n := p.sock.SendAll(session.LaneMessage, all, 1, 4); n != 3 {
+		t.Fatalf("%d packets of 20 bytes found room in 100, want 3", n)
+	}
+	if n := p.sock.SendAll(session.LaneMessage, all, 4, 10); n != 2 {
+		t.Fatalf("%d packets of 20 bytes found room in 40, want 2", n)
+	}
+	if n := p.sock.SendAll(session.LaneMessage, all, 6, 7); n != 0 {
+		t.Fatal("a packet found room in a full outbox")
+	}
+	for want := byte('b'); want < 'g'; {
+		h, payload, err := c.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.OpCode == ws.OpText {
+			if payload[0] != want || len(payload) != 18 {
+				t.Fatalf("got %q, want that of %c", payload, want)
+			}
+			want++
+		}
+	}
+	p.sock.Close(protocol.CloseNormal, "")
+	p.waitClosed()
+	if n := p.sock.SendAll(session.LaneMessage, all, 0, 10); n != 0 {
+		t.Fatalf("%d packets were queued for a closed connection", n)
+	}
+}
+
+func TestOutbox_ARunThatIsLargerThanItsShareGoesFrameByFrame(t *testing.T) {
+	cfg := Config{OutboxBytes: 100, ControlBytes: 100}
+	for _, c := range []struct{ waiting, size, frames, want int }{
+		{0, 18, 10, 5}, {1, 18, 10, 4}, {0, 118, 3, 1}, {1, 118, 3, 0}, {0, 48, 2, 2}, {81, 18, 3, 0}, {80, 18, 3, 1},
+	} {
+		r := &session.Run{Wide: true}
+		for range c.frames {
+			r.Packets = append(r.Packets, packet(false, repeat("m", c.size)))
+		}
+		if !joined(r) {
+			t.Fatal("not joined")
+		}
+		var o outbox
+		if c.waiting > 0 {
+			o.push(session.LaneAck, entry{wire: make([]byte, c.waiting)})
+		}
+		n := o.pushRun(session.LaneMessage, r, 0, c.frames, &cfg)
+		if bytes := o.bytes[session.LaneMessage]; n != c.want || bytes != n*(c.size+2) {
+			t.Errorf("%+v: %d frames and %d bytes were queued", c, n, bytes)
+		}
+	}
+}
+
+func TestOutbox_RunsOfManyReachAReaderThatStopsAndStartsAndAreCounted(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg Config) {
-		cfg.OutboxBytes = 100
 		r := start(t, cfg, nil)
 		c := r.dial()
 		p := r.peer()
-		r.stuff(p, session.LaneFile)
-		var all []*session.Packet
-		for i := range 10 {
-			all = append(all, packet(false, repeat(string(rune('a'+i)), 18))) // 20 bytes with their header
-		}
-		if n := p.sock.SendAll(session.LaneMessage, all); n != 5 {
-			t.Fatalf("%d packets of 20 bytes found room in 100, want 5", n)
-		}
-		for want := byte('a'); want < 'f'; {
-			h, payload, err := c.read()
+		const runs, each, size = 200, 50, 400
+		go func() {
+			for i := range runs {
+				run := &session.Run{Wide: true}
+				for j := range each {
+					run.Packets = append(run.Packets, packet(false, fmt.Sprintf("%0*d", size, i*each+j)))
+				}
+				for from := 0; from < each && t.Context().Err() == nil; {
+					from += p.sock.SendAll(session.LaneMessage, run, from, each)
+					runtime.Gosched()
+				}
+			}
+		}()
+		for i := range runs * each {
+			if i%2000 == 0 {
+				time.Sleep(20 * time.Millisecond) // so that the kernel takes runs in part
+			}
+			_, payload, err := c.read()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if h.OpCode == ws.OpText {
-				if payload[0] != want || len(payload) != 18 {
-					t.Fatalf("got %q, want that of %c", payload, want)
-				}
-				want++
+			if n, err := strconv.Atoi(string(payload)); err != nil || n != i || len(payload) != size {
+				t.Fatalf("frame %d is %.20q…", i, payload)
 			}
 		}
-		p.sock.Close(protocol.CloseNormal, "")
-		p.waitClosed()
-		if n := p.sock.SendAll(session.LaneMessage, all); n != 0 {
-			t.Fatalf("%d packets were queued for a closed connection", n)
+		if n := r.srv.Stats().FramesOut; n < runs*each {
+			t.Fatalf("%d frames were counted, want at least %d", n, runs*each)
 		}
+	})
+}
+
+func TestOutbox_AChunkIsReadNoMoreOnceItIsSent(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg Config) {
+		r := start(t, cfg, nil)
+		c := r.dial()
+		p := r.peer()
+		const chunks, size = 300, 60000
+		var sent atomic.Int32
+		go func() {
+			for i := range chunks {
+				pkt := packet(true, strings.Repeat(string(rune('a'+i%26)), size))
+				spoil := func() {
+					sent.Add(1)
+					clear(pkt.Payload())
+				}
+				for !p.sock.SendChunk(pkt, spoil) && t.Context().Err() == nil {
+					runtime.Gosched()
+				}
+			}
+		}()
+		for i := range chunks {
+			if i%50 == 0 {
+				time.Sleep(10 * time.Millisecond) // so that the kernel takes chunks in part
+			}
+			_, payload, err := c.read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := string(rune('a' + i%26)); len(payload) != size || strings.Count(payload, want) != size {
+				t.Fatalf("chunk %d has %d bytes, %d of them right", i, len(payload), strings.Count(payload, want))
+			}
+		}
+		eventually(t, "every chunk is told as sent once", func() bool { return sent.Load() == chunks })
 	})
 }

@@ -99,7 +99,8 @@ func (c *conn) next(b *batch) bool {
 	return false
 }
 
-// lastFrames leaves what a close lets through: the frame that is half written, responses, acks, the close frame.
+// lastFrames leaves what a close lets through: the frame that is half written, and what was joined to it, responses,
+// acks, the close frame.
 func (c *conn) lastFrames(b *batch) {
 	c.cut = true
 	if c.out == nil {

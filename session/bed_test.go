@@ -129,7 +129,7 @@ func (d *device) Send(l Lane, p *Packet) bool {
 	return true
 }
 
-func (d *device) SendAll(l Lane, ps []*Packet) int { return sendEach(d, l, ps) }
+func (d *device) SendAll(l Lane, r *Run, from, to int) int { return sendEach(d, l, r, from, to) }
 
 func (d *device) SendChunk(p *Packet, sent func()) bool { go sent(); return true }
 

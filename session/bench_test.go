@@ -97,8 +97,8 @@ func (s *acker) ackAll() {
 	s.conn.ack(&protocol.ClientFrame{MessageIDs: ids, Topic: []byte("t")})
 }
 
-func (s *acker) SendAll(l Lane, ps []*Packet) int      { return sendEach(s, l, ps) }
-func (s *acker) SendChunk(_ *Packet, sent func()) bool { sent(); return true }
-func (s *acker) Ping()                                 {}
-func (s *acker) Resume()                               {}
-func (s *acker) Close(_ protocol.CloseCode, _ string)  {}
+func (s *acker) SendAll(l Lane, r *Run, from, to int) int { return sendEach(s, l, r, from, to) }
+func (s *acker) SendChunk(_ *Packet, sent func()) bool    { sent(); return true }
+func (s *acker) Ping()                                    {}
+func (s *acker) Resume()                                  {}
+func (s *acker) Close(_ protocol.CloseCode, _ string)     {}

@@ -28,11 +28,11 @@ func (s *sink) Send(l Lane, _ *Packet) bool {
 	}
 	return true
 }
-func (s *sink) SendAll(l Lane, ps []*Packet) int      { return sendEach(s, l, ps) }
-func (s *sink) SendChunk(_ *Packet, sent func()) bool { sent(); return true }
-func (s *sink) Ping()                                 {}
-func (s *sink) Resume()                               {}
-func (s *sink) Close(_ protocol.CloseCode, _ string)  {}
+func (s *sink) SendAll(l Lane, r *Run, from, to int) int { return sendEach(s, l, r, from, to) }
+func (s *sink) SendChunk(_ *Packet, sent func()) bool    { sent(); return true }
+func (s *sink) Ping()                                    {}
+func (s *sink) Resume()                                  {}
+func (s *sink) Close(_ protocol.CloseCode, _ string)     {}
 func (b *bed) sinks(n *bedNode, many int) []*Conn {
 	row := b.session("s")
 	tn := n.tenant(row)

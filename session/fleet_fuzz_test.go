@@ -17,14 +17,14 @@ import (
 // quietLink is a link that takes everything.
 type quietLink struct{}
 
-func (quietLink) Send(_, _ []byte) bool { return true }
-func (quietLink) Close()                {}
+func (quietLink) Send(_, _ []byte, _ func()) bool { return true }
+func (quietLink) Close()                          {}
 
 // fullSocket takes no chunk, and nothing else either.
 type fullSocket struct{}
 
 func (fullSocket) Send(Lane, *Packet) bool          { return false }
-func (fullSocket) SendAll(Lane, []*Packet) int      { return 0 }
+func (fullSocket) SendAll(Lane, *Run, int, int) int { return 0 }
 func (fullSocket) SendChunk(*Packet, func()) bool   { return false }
 func (fullSocket) Ping()                            {}
 func (fullSocket) Resume()                          {}

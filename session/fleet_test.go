@@ -60,6 +60,7 @@ func (ft *fleetTest) start() *fleetNode {
 		}
 		return list
 	})
+	n.files.chunks.spoil = true
 	ctx, cancel := context.WithCancel(context.Background())
 	n.stop = cancel
 	self := backplane.Node{ID: id, Started: time.Now(), Address: id}

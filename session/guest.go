@@ -151,13 +151,13 @@ func (g *guest) visit(home, address string) {
 	s := &stay{g: g}
 	g.stay, g.home = s, home
 	s.wire = g.ts.fleet.dial(address, s)
-	s.wire.link.Send(appendLink(nil, linkVisit, nil, []byte(g.session), g.text, []byte(home), []byte(g.ts.fleet.name)), nil)
+	s.wire.link.Send(appendLink(nil, linkVisit, nil, []byte(g.session), g.text, []byte(home), []byte(g.ts.fleet.name)), nil, nil)
 	g.present()
 }
 
 // present tells a new home of each place.
 func (g *guest) present() {
-	g.chunks = buffered{}
+	g.chunks.empty()
 	for _, pl := range g.places {
 		pl.present()
 	}
@@ -198,6 +198,10 @@ func (g *guest) add(p *filePeer) *place {
 // drop ends a place.
 func (g *guest) drop(pl *place) {
 	delete(g.places, pl.number)
+	for _, f := range pl.queue {
+		f.letGo()
+	}
+	pl.queue = nil
 	if g.peers[pl.peer] == pl {
 		delete(g.peers, pl.peer)
 	}
@@ -233,7 +237,7 @@ func (g *guest) remove() {
 		g.stay.wire.link.Close()
 		g.stay = nil
 	}
-	g.chunks = buffered{}
+	g.chunks.empty()
 	for _, pl := range g.places {
 		g.drop(pl)
 	}

@@ -28,7 +28,13 @@ type place struct {
 
 type waitingFrame struct {
 	lane   Lane
-	packet *Packet
+	packet *Packet // a chunk's is held
+}
+
+func (f *waitingFrame) letGo() {
+	if f.packet.chunk != nil {
+		f.packet.chunk.letGo()
+	}
 }
 
 // placeOf is a receiver of a file that moved out of this node.
@@ -68,7 +74,7 @@ func (pl *place) present() {
 			}
 		}
 		w.link.Send(appendLink(nil, linkSender, []uint64{pl.number, flags, uint64(pl.peer.version), uint64(f.FileSize), uint64(f.TotalChunks)},
-			subscriber, f.Topic, f.FileName, f.Meta), nil)
+			subscriber, f.Topic, f.FileName, f.Meta), nil, nil)
 		return
 	}
 	mode, flags := uint64(placeRejoin), uint64(0)
@@ -84,7 +90,7 @@ func (pl *place) present() {
 		flags |= flagEnded
 	}
 	w.link.Send(appendLink(nil, linkPlace, []uint64{pl.number, mode, uint64(pl.peer.version), flags,
-		uint64(pl.next), uint64(min(pl.queued, pl.next)), uint64(pl.acked)}, subscriber), nil)
+		uint64(pl.next), uint64(min(pl.queued, pl.next)), uint64(pl.acked)}, subscriber), nil, nil)
 }
 
 // part tells that the home is gone. A version 1 sender cannot go back for what was on its way.
@@ -130,7 +136,7 @@ func (pl *place) text(f *protocol.ClientFrame) {
 		}
 	case protocol.TypeEndFile:
 		if here && pl.init != nil {
-			pl.g.stay.wire.link.Send(appendLink(nil, linkEnd, []uint64{pl.number}, f.Topic, f.Hash), nil)
+			pl.g.stay.wire.link.Send(appendLink(nil, linkEnd, []uint64{pl.number}, f.Topic, f.Hash), nil, nil)
 		}
 	}
 }
@@ -151,7 +157,10 @@ func (pl *place) chunk(frame []byte) (wait bool) {
 	if pl.init == nil || pl.g.stay == nil {
 		return false // it will be told where to go on
 	}
-	pl.g.stay.wire.link.Send(appendLink(nil, linkPart, []uint64{pl.number}), append([]byte(nil), frame...))
+	c := pl.g.ts.chunks.take(frame)
+	if !pl.g.stay.wire.link.Send(appendLink(nil, linkPart, []uint64{pl.number}), c.Payload(), c.letGo) {
+		c.letGo()
+	}
 	pl.credit--
 	pl.waiting = pl.credit <= 0
 	return pl.waiting
@@ -167,13 +176,23 @@ func (pl *place) deliver(l Lane, p *Packet) bool {
 	return true
 }
 
+// give is deliver for a chunk.
+func (pl *place) give(c *chunk) bool {
+	c.hold()
+	if !pl.deliver(LaneFile, &c.Packet) {
+		c.letGo()
+		return false
+	}
+	return true
+}
+
 // pump hands the socket what it has room for.
 func (pl *place) pump() {
 	for len(pl.queue) > 0 {
 		f := pl.queue[0]
 		switch {
-		case f.packet.Binary:
-			if !pl.peer.socket.SendChunk(f.packet, pl.took) {
+		case f.packet.chunk != nil:
+			if !pl.peer.socket.SendChunk(f.packet, func() { f.letGo(); pl.took() }) {
 				return
 			}
 		case !pl.peer.socket.Send(f.lane, f.packet):

@@ -112,14 +112,14 @@ func (pl *place) frame(m *linkMsg) error {
 		pl.ended = true
 		done = pl.deliver(LaneFile, textPacket(m.body))
 	case linkGive:
-		p := g.chunks.chunks[int64(m.n[1])]
-		if p == nil {
+		c := g.chunks.chunks[int64(m.n[1])]
+		if c == nil {
 			return errLinkFrame
 		}
 		pl.ended = false
 		pl.next = int64(m.n[1]) + 1
 		pl.queued++
-		done = pl.deliver(LaneFile, p)
+		done = pl.give(c)
 	case linkCredit:
 		pl.credit = min(pl.credit+int(min(m.n[1], senderCredit)), senderCredit)
 		if pl.waiting && pl.credit > 0 {
@@ -153,7 +153,9 @@ func (g *guest) chunk(frame []byte) error {
 	if id, _ := parseFileID(c.FileID); id != g.id {
 		return errLinkFrame
 	}
-	g.chunks.add(int64(c.Index), NewPacket(true, len(frame), func(dst []byte) []byte { return append(dst, frame...) }))
+	if kept := g.ts.chunks.take(frame); !g.chunks.add(int64(c.Index), kept) {
+		kept.letGo()
+	}
 	return nil
 }
 

@@ -36,20 +36,20 @@ func (s *lent) Send(l Lane, p *Packet) bool {
 	case fileEnds:
 		kind, numbers = linkFinish, numbers[:1]
 	}
-	return s.v.wire.link.Send(appendLink(nil, kind, numbers), p.Payload())
+	return s.v.wire.link.Send(appendLink(nil, kind, numbers), p.Payload(), nil)
 }
 
 // SendAll is Send for each.
-func (s *lent) SendAll(l Lane, ps []*Packet) int { return sendEach(s, l, ps) }
+func (s *lent) SendAll(l Lane, r *Run, from, to int) int { return sendEach(s, l, r, from, to) }
 
 // sendEach is a socket's SendAll by its Send.
-func sendEach(s Socket, l Lane, ps []*Packet) int {
-	for i, p := range ps {
+func sendEach(s Socket, l Lane, r *Run, from, to int) int {
+	for i, p := range r.Packets[from:to] {
 		if !s.Send(l, p) {
 			return i
 		}
 	}
-	return len(ps)
+	return to - from
 }
 
 // SendChunk passes a chunk to the guest, unless it has it, and gives it to the connection.
@@ -64,8 +64,12 @@ func (s *lent) SendChunk(p *Packet, sent func()) bool {
 	if v.gone {
 		return false
 	}
-	if v.has.add(int64(c.Index), nil) && !v.wire.link.Send([]byte{byte(linkChunk)}, p.Payload()) {
-		return false
+	if v.has.add(int64(c.Index), nil) {
+		p.chunk.hold()
+		if !v.wire.link.Send([]byte{byte(linkChunk)}, p.Payload(), p.chunk.letGo) {
+			p.chunk.letGo()
+			return false
+		}
 	}
 	if !v.wire.send(linkGive, s.number, uint64(c.Index)) {
 		return false
@@ -159,25 +163,38 @@ func (s *lent) took() {
 // buffered are the chunks that a guest holds: the newest protocol.FileWindow that crossed, the same at both ends of a
 // link, since both forget the oldest first. The home keeps only their indexes.
 type buffered struct {
-	chunks map[int64]*Packet
+	chunks map[int64]*chunk
 	order  []int64
 }
 
-// add takes a chunk in. False: it is there.
-func (b *buffered) add(index int64, p *Packet) (new bool) {
+// add takes a chunk in, and holds it for the caller, who lets go of one that is there. False: it is.
+func (b *buffered) add(index int64, c *chunk) (new bool) {
 	if _, there := b.chunks[index]; there {
 		return false
 	}
 	if b.chunks == nil {
-		b.chunks = make(map[int64]*Packet)
+		b.chunks = make(map[int64]*chunk)
 	}
-	b.chunks[index] = p
+	b.chunks[index] = c
 	b.order = append(b.order, index)
 	if len(b.order) > protocol.FileWindow {
+		if oldest := b.chunks[b.order[0]]; oldest != nil {
+			oldest.letGo()
+		}
 		delete(b.chunks, b.order[0])
 		b.order = b.order[1:]
 	}
 	return true
+}
+
+// empty lets go of all.
+func (b *buffered) empty() {
+	for _, c := range b.chunks {
+		if c != nil {
+			c.letGo()
+		}
+	}
+	*b = buffered{}
 }
 
 // place names p among all connections of the cluster, if it is at another node.

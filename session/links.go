@@ -13,9 +13,10 @@ type Links interface {
 // Link carries frames to another node and back, each way in order. Both methods are safe for concurrent use, never
 // block, and never call a LinkEnd before they return.
 type Link interface {
-	// Send queues a frame: head, and body behind it. Neither may change afterwards. False: the link has ended. A queue
-	// that grows over its bound ends the link.
-	Send(head, body []byte) bool
+	// Send queues a frame: head, and body behind it. Neither may change afterwards, body not before done is called (which
+	// may be nil): once, from any goroutine, when nobody will read body any more; perhaps never where the link ends first.
+	// False: the link has ended, and done is not called. A queue that grows over its bound ends the link.
+	Send(head, body []byte, done func()) bool
 	// Close ends the link once what is queued has gone out.
 	Close()
 }

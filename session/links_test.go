@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"slices"
 	"sync"
 )
@@ -133,17 +132,22 @@ type half struct {
 	end    LinkEnd // of this side
 	wake   chan struct{}
 	stop   chan struct{}
-	queue  [][]byte
+	queue  []sending
 	closed bool
 }
 
-func (h *half) Send(head, body []byte) bool {
+type sending struct {
+	head, body []byte
+	done       func()
+}
+
+func (h *half) Send(head, body []byte, done func()) bool {
 	h.pipe.mu.Lock()
 	defer h.pipe.mu.Unlock()
 	if h.pipe.over || h.closed {
 		return false
 	}
-	h.queue = append(h.queue, slices.Concat(head, body))
+	h.queue = append(h.queue, sending{head, body, done})
 	h.notify()
 	return true
 }
@@ -183,13 +187,16 @@ func (h *half) carry() {
 				go h.pipe.end()
 				break
 			}
-			frame := h.queue[0]
+			next := h.queue[0]
 			h.queue = h.queue[1:]
 			h.pipe.mu.Unlock()
 			h.pipe.net.mu.Lock()
-			h.pipe.net.kinds[linkKind(frame[0])]++
+			h.pipe.net.kinds[linkKind(next.head[0])]++
 			h.pipe.net.mu.Unlock()
-			buf := bytes.Clone(frame)
+			buf := slices.Concat(next.head, next.body)
+			if next.done != nil {
+				next.done()
+			}
 			if h.pipe.halves[1-h.side].end.Frame(buf) != nil {
 				go h.pipe.end()
 			}

@@ -103,13 +103,13 @@ type conn struct {
 
 type received struct{ topic, id string }
 
-func (c *conn) SendAll(l session.Lane, ps []*session.Packet) int {
-	for i, p := range ps {
+func (c *conn) SendAll(l session.Lane, r *session.Run, from, to int) int {
+	for i, p := range r.Packets[from:to] {
 		if !c.Send(l, p) {
 			return i
 		}
 	}
-	return len(ps)
+	return to - from
 }
 
 func (c *conn) Send(_ session.Lane, p *session.Packet) bool {

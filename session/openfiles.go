@@ -31,6 +31,7 @@ type openFiles struct {
 	fleet     *fleet // nil: this node is alone
 
 	bytesIn, bytesOut atomic.Uint64 // payloads of chunks taken and handed on
+	chunks            chunks
 
 	mu     sync.RWMutex // guards the following; taken after a transfer's own, and a guest's
 	files  map[string]map[fileID]*transfer

@@ -11,6 +11,7 @@ type Packet struct {
 	Binary bool
 	buf    []byte
 	file   fileMark
+	chunk  *chunk // nil, or that whose packet it is
 
 	// Transport holds what the gateway derives from the payload (its framed and its deflated form), made once a packet
 	// by whoever sends it first.
@@ -32,6 +33,20 @@ func (p *Packet) Payload() []byte { return p.buf[Headroom:] }
 
 // Buffer is Headroom free bytes and the payload behind them; the free bytes belong to the transport.
 func (p *Packet) Buffer() []byte { return p.buf }
+
+// Run is packets that go out one behind the other, in this order.
+type Run struct {
+	Packets []*Packet
+	Wide    bool // so many connections get them that it pays to join their frames
+
+	// Transport holds what the gateway derives from the packets, made once a run by the first to be sent it: so who sends
+	// a run sends it by one goroutine at a time.
+	Transport struct {
+		Tried bool   // to join them
+		Wire  []byte // all frames; nil: they are not joined
+		Ends  []int  // where each of them ends
+	}
+}
 
 // fileMark tells a file's own first and last frames from all others.
 type fileMark uint8

@@ -84,46 +84,40 @@ func (c *Conn) deliver(f *feed, m *message, replay bool, now int64) bool {
 	return true
 }
 
-// deliverRun sends the first of some messages on a live feed, up to one that takes more thought, and says how many. The
-// topic's mu is held.
-func (c *Conn) deliverRun(f *feed, run []*message, packets []*Packet, now int64) (sent int) {
+// deliverRun sends the first of a run's messages from one on to a live feed, up to one that takes more thought, and says
+// how many. The topic's mu is held.
+func (c *Conn) deliverRun(f *feed, r *run, from int, now int64) (sent int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
-		return len(run)
+		return r.n - from
 	}
-	room, plain := c.node.cfg.MaxInFlight-c.window.len(), 0
 	if len(c.backlog.list) > 0 {
-		room = 0
+		return 0
 	}
-	for _, m := range run {
-		if room <= 0 || f.own(m) || m.place <= f.joinAt || m.qos > 0 && m.expires <= now {
-			break
-		}
-		if plain++; m.qos > 0 {
-			room--
-		}
-	}
+	n := c.node
+	plain := r.plain(f, from, n.cfg.MaxInFlight-c.window.len(), now)
 	if plain == 0 {
 		return 0
 	}
-	sent = c.socket.SendAll(LaneMessage, packets[:plain])
-	due := int64(0)
-	for _, m := range run[:sent] {
-		if m.qos == 0 {
-			m.leaves(m.arrived)
-			continue
+	sent = c.socket.SendAll(LaneMessage, &r.frames, from, from+plain)
+	r.left(from, from+sent, now)
+	if r.owed > 0 {
+		due := int64(0)
+		for _, m := range r.messages[from : from+sent] {
+			if m.qos == 0 {
+				continue
+			}
+			c.window.push(newOut(f, m, now))
+			if due == 0 || m.expires < due {
+				due = m.expires
+			}
 		}
-		m.leaves(now)
-		c.window.push(newOut(f, m, now))
-		if due == 0 || m.expires < due {
-			due = m.expires
+		if due != 0 {
+			n.alarms.set(&c.alarm, min(now+c.tenant.retryAfter.Load(), due))
 		}
 	}
-	if due != 0 {
-		c.node.alarms.set(&c.alarm, min(now+c.tenant.retryAfter.Load(), due))
-	}
-	c.node.figures.deliveries.Add(int64(sent))
+	n.figures.deliveries.Add(int64(sent))
 	return sent
 }
 

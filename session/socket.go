@@ -25,8 +25,9 @@ type Socket interface {
 	// Control, messages (with acks) and file chunks have bounds of their own, so that none crowds out another. A queue
 	// that nothing leaves for protocol.SlowConsumerAfter is the socket's own reason to close with 4008.
 	Send(l Lane, p *Packet) bool
-	// SendAll is Send for packets in their order; it gives how many of the first were queued.
-	SendAll(l Lane, ps []*Packet) int
+	// SendAll is Send for r's packets from one to (not with) another; it gives how many of the first were queued. Where
+	// one of them is half written when the socket closes, those behind it may go out too.
+	SendAll(l Lane, r *Run, from, to int) (queued int)
 	// SendChunk queues p on LaneFile and calls sent, once and from any goroutine, when the kernel has taken it whole or
 	// the socket is closed. False: p was not queued, and sent is not called.
 	SendChunk(p *Packet, sent func()) bool
@@ -64,7 +65,7 @@ type Leaver interface {
 	// False: it was not told, for it has not logged in, its version has no word for that, or it takes nothing.
 	Move(after time.Duration) bool
 	// Leave takes no more publishes and closes the socket with 1012 once those before are answered, which is at once
-	// where there are none.
+	// where there are none. A further call does nothing.
 	Leave()
 }
 

@@ -33,8 +33,8 @@ type transfer struct {
 	subscriber storage.Subscriber
 	away       time.Time // since when
 	base       int64
-	window     []*Packet
-	held       *Packet // the chunk after a full window, while its sender is not read
+	window     []*chunk
+	held       *chunk  // the chunk after a full window, while its sender is not read
 	end        *Packet // end_file, until the sender goes back
 	told       int64   // the acked that the sender last heard
 	unheard    bool    // its outbox was full: told again by the sweep
@@ -140,13 +140,13 @@ func (t *transfer) chunk(p *filePeer, index int64, frame []byte) (wait bool) {
 	if index != high || index >= t.total || t.end != nil || t.held != nil {
 		return t.held != nil
 	}
-	packet := NewPacket(true, len(frame), func(dst []byte) []byte { return append(dst, frame...) })
+	c := t.ts.chunks.take(frame)
 	t.ts.bytesIn.Add(uint64(len(frame) - protocol.ChunkHeader))
 	if len(t.window) == protocol.FileWindow {
-		t.held = packet
+		t.held = c
 		return true
 	}
-	t.window = append(t.window, packet)
+	t.window = append(t.window, c)
 	t.feed()
 	return false
 }
@@ -209,7 +209,7 @@ func (t *transfer) closed(p *filePeer) {
 		return
 	}
 	if p == t.sender {
-		t.sender, t.held, t.away = nil, nil, time.Now()
+		t.senderLost(time.Now())
 		return
 	}
 	if r := t.receiver(p); r != nil {
@@ -219,6 +219,12 @@ func (t *transfer) closed(p *filePeer) {
 		}
 		r.part()
 	}
+}
+
+// senderLost takes in that its sender was heard last at a time. It runs under the lock.
+func (t *transfer) senderLost(heard time.Time) {
+	t.dropHeld()
+	t.sender, t.away = nil, heard
 }
 
 // sweep keeps the timeouts.
@@ -286,12 +292,15 @@ func (t *transfer) advance() {
 	switch {
 	case least > t.high(): // all came back with more than the sender had sent this time
 		t.release()
-		t.base, t.window = least, nil
+		t.empty()
+		t.base = least
 	case least > t.base:
+		letGoOf(t.window[:least-t.base])
 		t.window = slices.Delete(t.window, 0, int(least-t.base))
 		t.base = least
 	}
 	if t.held != nil && len(t.window) < protocol.FileWindow {
+		t.held.hold()
 		t.window = append(t.window, t.held)
 		t.release()
 	}
@@ -321,9 +330,22 @@ func (t *transfer) feed() {
 // release lets the sender be read again. What was held is in the window, or will be sent again.
 func (t *transfer) release() {
 	if t.held != nil {
-		t.held = nil
+		t.dropHeld()
 		t.sender.socket.Resume()
 	}
+}
+
+func (t *transfer) dropHeld() {
+	if t.held != nil {
+		t.held.letGo()
+		t.held = nil
+	}
+}
+
+// empty lets go of the window.
+func (t *transfer) empty() {
+	letGoOf(t.window)
+	t.window = nil
 }
 
 // goBack makes next the chunk that is expected, for a receiver that has lost what it had acked.
@@ -332,7 +354,8 @@ func (t *transfer) goBack(next int64) {
 		t.progress(true) // so that the one after it is seen to go down
 	}
 	t.release()
-	t.base, t.window, t.end = next, nil, nil
+	t.empty()
+	t.base, t.end = next, nil
 	t.progress(true)
 }
 
@@ -403,7 +426,8 @@ func (t *transfer) finishWith(past *spentFile) {
 	if t.sender != nil {
 		t.sender.refused.Store(&t.id)
 	}
-	t.over, t.window, t.receivers = true, nil, nil
+	t.empty()
+	t.over, t.receivers = true, nil
 	t.ts.remove(t, past)
 	t.farewell()
 }

@@ -130,7 +130,7 @@ func (t *transfer) guestLost(v *visitor, heard time.Time) {
 		}
 	}
 	if t.sender != nil && t.sender.through() == v {
-		t.sender, t.held, t.away = nil, nil, heard
+		t.senderLost(heard)
 	}
 }
 
@@ -172,7 +172,8 @@ func (t *transfer) moveOut() {
 		t.sender.refused.Store(&t.id)
 		t.sender.dismiss()
 	}
-	t.over, t.window, t.receivers = true, nil, nil
+	t.empty()
+	t.over, t.receivers = true, nil
 	t.ts.remove(t, nil)
 	t.mu.Unlock()
 	if len(places) > 0 {

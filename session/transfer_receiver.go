@@ -43,11 +43,13 @@ func (r *fileReceiver) feed() {
 	}
 	for r.next >= t.base && r.next < t.high() && r.queued < maxFeed {
 		turn, index := r.turn, r.next
-		chunk := t.window[index-t.base]
-		if !r.peer.socket.SendChunk(chunk, func() { r.took(turn, index) }) {
+		c := t.window[index-t.base]
+		c.hold()
+		if !r.peer.socket.SendChunk(&c.Packet, func() { c.letGo(); r.took(turn, index) }) {
+			c.letGo()
 			return
 		}
-		t.ts.bytesOut.Add(uint64(len(chunk.Payload()) - protocol.ChunkHeader))
+		t.ts.bytesOut.Add(uint64(len(c.Payload()) - protocol.ChunkHeader))
 		r.next++
 		r.queued++
 	}

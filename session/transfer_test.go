@@ -29,7 +29,7 @@ type memorySocket struct {
 	resumed int
 }
 
-func (s *memorySocket) SendAll(l Lane, ps []*Packet) int { return sendEach(s, l, ps) }
+func (s *memorySocket) SendAll(l Lane, r *Run, from, to int) int { return sendEach(s, l, r, from, to) }
 
 func (s *memorySocket) Send(_ Lane, p *Packet) bool {
 	s.mu.Lock()
@@ -57,16 +57,29 @@ func (s *memorySocket) SendChunk(p *Packet, sent func()) bool {
 		panic(err)
 	}
 	s.log = append(s.log, fmt.Sprint(c.Index))
+	take := func() {
+		s.record(p) // as late as may be
+		sent()
+	}
+	if s.stuck {
+		s.queue = append(s.queue, take)
+	} else {
+		go take()
+	}
+	return true
+}
+
+func (s *memorySocket) record(p *Packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.payload == nil {
 		s.payload = make(map[int][]byte)
 	}
-	s.payload[int(c.Index)] = c.Payload
-	if s.stuck {
-		s.queue = append(s.queue, sent)
-	} else {
-		go sent()
+	c, err := protocol.ParseChunk(bytes.Clone(p.Payload()))
+	if err != nil {
+		panic(err)
 	}
-	return true
+	s.payload[int(c.Index)] = c.Payload
 }
 
 func (s *memorySocket) Ping()                                {}
@@ -109,6 +122,7 @@ func runFiles(t *testing.T, test func(*filesTest)) {
 	synctest.Test(t, func(t *testing.T) {
 		ft := &filesTest{T: t}
 		ft.files = newOpenFiles(2, func(string, string) []*filePeer { return ft.topic })
+		ft.files.chunks.spoil = true
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { ft.files.run(ctx) })
@@ -790,6 +804,7 @@ func TestTransfer_AnyHistoryDeliversWholeFiles(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ft := &filesTest{T: t}
 			ft.files = newOpenFiles(2, func(string, string) []*filePeer { return ft.topic })
+			ft.files.chunks.spoil = true
 
 			type device struct {
 				peer    *filePeer
@@ -919,6 +934,9 @@ func TestTransfer_AnyHistoryDeliversWholeFiles(t *testing.T) {
 				rt.Errorf("a sender within its window had to wait %d times", waiting)
 			}
 			synctest.Wait()
+			if n := ft.files.chunks.lent.Load(); n != 0 {
+				rt.Errorf("%d chunks are still held", n)
+			}
 		})
 	})
 }

@@ -49,7 +49,7 @@ func (ts *openFiles) invite(t *transfer, guest, address string) (v *visitor, cou
 	if v.wire == nil {
 		v.wire = ts.fleet.dial(address, v)
 	}
-	v.wire.link.Send(appendLink(nil, linkInvite, nil, []byte(t.session), t.text, []byte(t.topic), []byte(ts.fleet.name)), nil)
+	v.wire.link.Send(appendLink(nil, linkInvite, nil, []byte(t.session), t.text, []byte(t.topic), []byte(ts.fleet.name)), nil, nil)
 	if v.gone {
 		v.endCount()
 	}
@@ -275,7 +275,7 @@ func (v *visitor) lost(_ bool, heard time.Time) {
 	for _, p := range v.peers {
 		p.socket.(*lent).gone.Store(true)
 	}
-	v.peers, v.has = nil, buffered{}
+	v.peers, v.has = nil, buffered{} // of indexes only
 	v.mu.Unlock()
 	if t := v.ts.find(v.session, v.id); t != nil {
 		t.guestLost(v, heard)

@@ -51,7 +51,7 @@ func (f *fleet) accept(l Link) LinkEnd {
 }
 
 func (w *wire) send(kind linkKind, numbers ...uint64) bool {
-	return w.link.Send(appendLink(nil, kind, numbers), nil)
+	return w.link.Send(appendLink(nil, kind, numbers), nil, nil)
 }
 
 func (w *wire) Frame(b []byte) error {
@@ -91,5 +91,5 @@ func (w *wire) check(now time.Time) {
 		link.Close()
 		return
 	}
-	link.Send([]byte{byte(linkAlive)}, nil)
+	link.Send([]byte{byte(linkAlive)}, nil, nil)
 }
